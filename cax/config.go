@@ -1,0 +1,131 @@
+package cax
+
+import "time"
+
+// A Config is the configuration of all sites, as every site reads it. It is
+// made by [Load] and not changed afterwards.
+type Config struct {
+	// File is the path the configuration was read from; "" for a built one.
+	File string
+
+	RunDB RunDBConfig
+
+	// Masters says which copies are masters, first match wins: a copy's
+	// checksum is right if it equals the master's. Key master_checksums.
+	Masters []Master
+
+	Policy Policy
+
+	// Sites in the order of the file. Names are unique.
+	Sites []*Site
+
+	// Notes are findings that are no errors: legacy keys without effect,
+	// repeated keys of equal value.
+	Notes []Problem
+}
+
+// A RunDBConfig says where the run database is. Key rundb.
+type RunDBConfig struct {
+	URI             string // "sqlite:PATH" or "mongodb://…"; "" = default
+	PasswordFile    string
+	PasswordCommand []string // argv; its first output line is the password
+}
+
+// A Master names copies that decide what the right checksum is.
+type Master struct {
+	Type string
+	Host string
+}
+
+// Policy holds what the original had hard-coded. Zero values stand for the
+// defaults given here. Key policy.
+type Policy struct {
+	Heartbeat      time.Duration // between heartbeats of a claim; 30 s
+	LeaseLost      time.Duration // holder stops when the last acknowledged heartbeat is so old; 2 min
+	LeaseExpired   time.Duration // observer takes over after seeing no heartbeat for so long, on its own clock; 5 min
+	OnceExpired    time.Duration // the same for --once, by the database server's clock; 15 min
+	OthersTakeOver time.Duration // when the destination's site too may take over; 24 h
+	BackoffMin     time.Duration // first wait after a failure; 1 min
+	BackoffMax     time.Duration // longest wait; 1 h
+	Interval       time.Duration // between cycles of the daemon; 60 s
+	Stall          time.Duration // a transfer without progress fails after; 5 min
+	Reserve        int64         // bytes to leave free at a destination; 1 GiB
+	VerifiedWithin time.Duration // a copy counts as verified for so long; 30 d
+	ShutdownGrace  time.Duration // how long work may go on after a signal; 4 s
+}
+
+// A Method is the way data reach a site.
+type Method string
+
+// The methods.
+const (
+	MethodLocal Method = "local"
+	MethodSFTP  Method = "sftp"
+	MethodSCP   Method = "scp" // SFTP where the server has it, else the scp protocol
+	MethodRsync Method = "rsync"
+	MethodGfal  Method = "gfal-copy"
+	MethodLcg   Method = "lcg-cp" // the same as gfal-copy
+	MethodRucio Method = "rucio"
+	MethodTSM   Method = "tsm"
+)
+
+// A Site is one place that holds copies. The JSON keys are those of the
+// original; docs in the table of the README.
+type Site struct {
+	Name             string    `json:"name"`
+	Hostname         string    `json:"hostname"` // address; may carry ":port"
+	Port             int       `json:"port"`     // 0: 22 or ssh_config
+	Username         string    `json:"username"`
+	Method           Method    `json:"method"`
+	DirRaw           string    `json:"dir_raw"` // "": none here
+	DirProcessed     string    `json:"dir_processed"`
+	DirMinitrees     string    `json:"dir_minitrees"`
+	DirTSM           string    `json:"dir_tsm"`
+	UploadOptions    []string  `json:"upload_options"`
+	DownloadOptions  []string  `json:"download_options"`
+	DataType         []string  `json:"data_type"` // nil: raw
+	TaskList         []string  `json:"task_list"` // nil: all
+	DatasetList      []string  `json:"dataset_list"`
+	Purge            *int      `json:"purge"`        // days; nil: never
+	PaxVersions      []string  `json:"pax_versions"` // of processed data that are current; also pax_processing_versions
+	PaxVersionPurge  string    `json:"pax_version_purge"`
+	IdentityFile     string    `json:"identity_file"`
+	KnownHosts       string    `json:"known_hosts"`
+	HostKey          string    `json:"host_key"` // pinned: "ssh-ed25519 AAAA…"
+	Verify           string    `json:"verify"`   // "" or "remote"
+	Daemon           string    `json:"daemon"`   // "" (cax), "python", "none"
+	Parallel         int       `json:"parallel"` // datasets at once per remote; 0: 2
+	Bandwidth        Bandwidth `json:"bandwidth"`
+	Domain           string    `json:"domain"` // failure domain; "": the name
+	SameStorageAs    string    `json:"same_storage_as"`
+	MinCopies        int       `json:"min_copies"`
+	GridCert         string    `json:"grid_cert"`
+	NStreams         int       `json:"nstreams"`
+	RucioUploadRSE   string    `json:"rucio_upload_rse"`
+	RucioDownloadRSE string    `json:"rucio_download_rse"`
+	RucioAccount     string    `json:"rucio_account"`
+	RucioTransfer    []string  `json:"rucio_transfer"`
+}
+
+// Bandwidth bounds the bytes per second over all connections of a site: always,
+// or by time of day. The zero value does not bound.
+type Bandwidth struct {
+	BytesPerSecond int64
+	Table          []BandwidthWindow // the first that holds the time of day wins
+}
+
+// A BandwidthWindow holds between two times of day, UTC, in minutes since
+// midnight; a window with To < From goes over midnight.
+type BandwidthWindow struct {
+	From, To       int
+	BytesPerSecond int64
+}
+
+// A Problem is one finding about a configuration.
+type Problem struct {
+	File      string
+	Line, Col int    // 1-based
+	Key       string // path of the key, as `sites[2].hostname`
+	Text      string // what is wrong
+	Remedy    string // what to do
+}

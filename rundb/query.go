@@ -1,0 +1,56 @@
+package rundb
+
+import "time"
+
+// A Query selects runs. All given conditions must hold; the zero value selects
+// every run. Drivers answer all conditions on the server side, by indexes.
+type Query struct {
+	IDs       []ID
+	Numbers   []Range
+	Names     []string
+	Detectors []string
+	Tags      []string // all of them
+	NotTags   []string // none of them
+
+	// From and Until bound the start of the run: From ≤ start < Until. Zero
+	// times do not bound.
+	From, Until time.Time
+
+	// Copies must each match at least one copy, NoCopies none.
+	Copies, NoCopies []CopyMatch
+
+	// Disagree, if not nil, asks for runs in which a transferred copy that
+	// matches it has another checksum than some other transferred copy of the
+	// same type and version. Null checksums do not disagree.
+	Disagree *CopyMatch
+
+	OldestFirst bool // order by start; default: newest first
+	Limit       int  // 0: no limit
+}
+
+// A Range is a range of run numbers, both ends included. To < 0 means no upper
+// end.
+type Range struct{ From, To int64 }
+
+// A CopyMatch is a condition on one copy. All given conditions must hold on the
+// same copy; the zero value matches any copy.
+type CopyMatch struct {
+	Types    []Type
+	Hosts    []string
+	NotHosts []string
+	Statuses []Status
+	// Versions are the accepted versions; "" stands for a null or missing one.
+	Versions []string
+	Location string
+	// ClaimID, if not "", must be the id of the copy's claim; NoClaim asks for
+	// a copy without one.
+	ClaimID string
+	NoClaim bool
+	// Seq, together with ClaimID, asks for this sequence number if not nil.
+	Seq *int64
+	// Created, if not zero, must be the creation time, to the millisecond.
+	Created time.Time
+	// DueBy, if not zero, asks for copies whose error is absent or has its next
+	// try at or before this time.
+	DueBy time.Time
+}

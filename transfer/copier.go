@@ -1,0 +1,107 @@
+package transfer
+
+import (
+	"context"
+	"time"
+
+	"github.com/cax-go/cax/checksum"
+	"golang.org/x/time/rate"
+)
+
+// A Copier copies datasets. The zero value is ready to use. It is safe for
+// concurrent use; its fields must not be changed after the first use.
+type Copier struct {
+	// Parallel is how many files are copied at once. 0: 16, or 64 where a
+	// backend reports a long round trip.
+	Parallel int
+
+	// Limit bounds the rate of all copies of this Copier together, in bytes per
+	// second. nil: no limit.
+	Limit *rate.Limiter
+
+	// Stall ends a copy that moves no byte for so long, with ErrStalled.
+	// 0: 5 minutes.
+	Stall time.Duration
+
+	// Reserve is the number of bytes that a copy must leave free at the target.
+	Reserve int64
+}
+
+// A Location is a path at a place.
+type Location struct {
+	Backend Backend
+	Path    string
+}
+
+// A Job is one dataset to be copied.
+type Job struct {
+	Source, Target Location
+
+	// Claim names the staging folder. It must be unique to the holder of the
+	// right to write this target, and the same when an interrupted job goes on.
+	Claim string
+
+	// Adopt allows the job to take over what other claims left in staging
+	// beside the target.
+	Adopt bool
+
+	// Manifest is what the source should be. nil: it is made from the bytes
+	// that are read (Result.Manifest), with checksum.DefaultAlgorithms.
+	Manifest *checksum.Manifest
+
+	// Legacy, if not zero, is the sum that the manifest made while copying must
+	// have in the original's form; otherwise the source is damaged: ErrCorrupt,
+	// and nothing is committed.
+	Legacy checksum.Sum
+
+	// ReadBack also reads what was written before it is committed: by a Hasher
+	// where the far side has one, else through the backend.
+	ReadBack bool
+
+	// Suspect tells that what stands at the target is known to be bad: it is
+	// moved aside without being compared.
+	Suspect bool
+
+	// BeforeCommit is called when everything is verified and durable, right
+	// before the rename; its error stops the commit and is returned. nil: none.
+	BeforeCommit func(ctx context.Context) error
+
+	// Aside is told of something found at the target that was not this dataset,
+	// and where it was moved. nil: nobody is told.
+	Aside func(from, to string)
+
+	Progress Progress // nil: none
+}
+
+// Progress is told how a copy goes on. Its methods are called from several
+// goroutines.
+type Progress interface {
+	// Start is called once, when the totals are known.
+	Start(files int, bytes int64)
+	// Moved adds bytes that were copied; Skipped those that were there already.
+	Moved(n int64)
+	Skipped(n int64)
+	// File is called when a file is finished.
+	File(path string)
+}
+
+// A Result tells what a copy did.
+type Result struct {
+	Manifest *checksum.Manifest
+	Bytes    int64 // of the dataset
+	Sent     int64 // of file contents, in this call; less than Bytes after a resumption
+	Files    int
+	Resumed  bool
+	Adopted  bool // the target was there already and equal
+	Durable  bool // the target was made durable
+	ReadBack bool // the target was read after it was written
+}
+
+// Copy copies one dataset. On success the target is complete and verified under
+// its final name. On failure the final name is untouched and the staging folder
+// remains for the next try, except where its contents were found to be wrong.
+func (c *Copier) Copy(ctx context.Context, j Job) (*Result, error) { panic("unfinished") }
+
+// StagingName returns the name of the staging folder of a target for a claim:
+// ".<base>.cax-part-<claim>".
+func StagingName(base, claim string) string { panic("unfinished") }
