@@ -54,6 +54,7 @@ type Copy struct {
 	VerifiedAt        time.Time
 	Evidence          Evidence
 	ChecksumAlgorithm string // "" means sha512 in the original's form
+	InPlace           bool   // in_place: registered outside the site's directories; only read there
 	Error             *CopyError
 }
 
@@ -106,4 +107,8 @@ type CopyError struct {
 	Since   time.Time // of the first of the failures in a row
 	Tries   int       // failures in a row
 	NextTry time.Time // not before; zero: at once
+
+	// Staging is the id of the claim under which the failed try was made. Its
+	// holder has stopped all I/O, so what it left in staging can be continued.
+	Staging string
 }

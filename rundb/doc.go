@@ -31,6 +31,7 @@
 //	evidence            "stream" "cached" "disk"      this module
 //	checksum_algorithm  string, missing = sha512      this module
 //	files               int                           this module
+//	in_place            bool                          this module
 //	error               document, see [CopyError]     this module
 //
 // # Claims

@@ -105,4 +105,7 @@ type Change struct {
 type Pull struct {
 	Where   CopyMatch
 	History bson.D
+
+	// Withdraw removes the record without adding it to deleted_data.
+	Withdraw bool
 }

@@ -21,11 +21,22 @@ type Query struct {
 
 	// Disagree, if not nil, asks for runs in which a transferred copy that
 	// matches it has another checksum than some other transferred copy of the
-	// same type and version. Null checksums do not disagree.
+	// same type and version. Only checksums of one kind are compared: null ones,
+	// and those of another algorithm or length, do not disagree.
 	Disagree *CopyMatch
+
+	// Missing, if not nil, asks for runs in which some copy matches Have, and the
+	// run has no record at all of that copy's type and version at host At.
+	Missing *Missing
 
 	OldestFirst bool // order by start; default: newest first
 	Limit       int  // 0: no limit
+}
+
+// Missing is a condition on pairs of copies; see [Query].
+type Missing struct {
+	Have CopyMatch
+	At   string
 }
 
 // A Range is a range of run numbers, both ends included. To < 0 means no upper

@@ -91,14 +91,21 @@ type Cloner interface {
 	Clone(ctx context.Context, from, to string) error
 }
 
+// A Disk is a backend whose paths are those of this machine. What is staged there
+// is hashed again when a copy goes on, and programs can be given its paths.
+type Disk interface {
+	LocalPath(path string) string
+}
+
 // A TreeCopier moves a whole dataset between a local path and a path at its own
 // place, by a program of its own; files that are there and unchanged are not
 // sent again. The Copier uses it instead of Open and Create, and verifies after.
 type TreeCopier interface {
-	// Send copies the local dataset into the place.
-	Send(ctx context.Context, local, remote string, m *checksum.Manifest, p *Tree) error
+	// Send copies the local dataset to the path at the place; single tells that
+	// it is one file and not a directory.
+	Send(ctx context.Context, local, remote string, single bool, t *Tree) error
 	// Fetch copies the place's dataset to a local path.
-	Fetch(ctx context.Context, remote, local string, m *checksum.Manifest, p *Tree) error
+	Fetch(ctx context.Context, remote, local string, single bool, t *Tree) error
 }
 
 // Tree carries the limits and the progress of one [TreeCopier] call.
@@ -106,4 +113,9 @@ type Tree struct {
 	BytesPerSecond int64         // 0: no limit
 	Stall          time.Duration // 0: none
 	Progress       func(n int64) // bytes moved since the last call; may be nil
+}
+
+// A RoundTripper measures how long one request to its place takes.
+type RoundTripper interface {
+	RoundTrip(ctx context.Context) (time.Duration, error)
 }

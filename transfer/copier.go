@@ -41,9 +41,15 @@ type Job struct {
 	// right to write this target, and the same when an interrupted job goes on.
 	Claim string
 
-	// Adopt allows the job to take over what other claims left in staging
-	// beside the target.
-	Adopt bool
+	// Continue names an earlier claim whose holder is known to have stopped: what
+	// it left in staging is continued in place. "" if there is none.
+	Continue string
+
+	// Adopt names an earlier claim whose holder is only silent and may wake up:
+	// what it left in staging is first moved out of its reach, and its finished
+	// files count once they were copied to fresh inodes and hashed. "" if there is
+	// none.
+	Adopt string
 
 	// Manifest is what the source should be. nil: it is made from the bytes
 	// that are read (Result.Manifest), with checksum.DefaultAlgorithms.
@@ -96,12 +102,3 @@ type Result struct {
 	Durable  bool // the target was made durable
 	ReadBack bool // the target was read after it was written
 }
-
-// Copy copies one dataset. On success the target is complete and verified under
-// its final name. On failure the final name is untouched and the staging folder
-// remains for the next try, except where its contents were found to be wrong.
-func (c *Copier) Copy(ctx context.Context, j Job) (*Result, error) { panic("unfinished") }
-
-// StagingName returns the name of the staging folder of a target for a claim:
-// ".<base>.cax-part-<claim>".
-func StagingName(base, claim string) string { panic("unfinished") }

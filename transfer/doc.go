@@ -20,6 +20,7 @@
 //	/data/raw/.160315_1432.cax-part-<claim id>/
 //	    data       the dataset: a directory, or a file for a single-file dataset
 //	    journal    which files are finished, and how far partial ones are durable
+//	    old        staging of a silent holder, while its files are taken over
 //
 // beside the final name, on the same file system. When every file is there and
 // its size and digest are those of the manifest, the data are made durable, the

@@ -1,6 +1,11 @@
 package transfer
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Kinds of errors, for errors.Is. Of these only ErrTransient and ErrStalled are
 // worth an immediate new try.
@@ -27,4 +32,57 @@ type Error struct {
 	Kind  error  // one of the Err… values of this package, or nil
 	Err   error  // the cause, or nil
 	Hint  string // the next step for a person; may be ""
+}
+
+// Error gives place, operation, path, kind, cause and next step on one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Place != "" {
+		b.WriteString(e.Place + ": ")
+	}
+	b.WriteString(e.Op)
+	if e.Path != "" {
+		b.WriteString(" " + Quote(e.Path))
+	}
+	if e.Kind != nil {
+		b.WriteString(": " + e.Kind.Error())
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap gives kind and cause to errors.Is and errors.As.
+func (e *Error) Unwrap() []error {
+	var errs []error
+	if e.Kind != nil {
+		errs = append(errs, e.Kind)
+	}
+	if e.Err != nil {
+		errs = append(errs, e.Err)
+	}
+	return errs
+}
+
+// Quote gives a path as it is if it is plain text, else as a Go string, so that
+// no file name can pass for something else in a log.
+func Quote(path string) string {
+	if q := fmt.Sprintf("%+q", path); q != `"`+path+`"` || strings.ContainsAny(path, " \t") {
+		return q
+	}
+	return path
+}
+
+// ended is the error of a context that has ended: its cause where that is one of
+// this package, else the context's own error.
+func ended(ctx context.Context) error {
+	var e *Error
+	if c := context.Cause(ctx); errors.As(c, &e) {
+		return c
+	}
+	return ctx.Err()
 }

@@ -1,0 +1,176 @@
+package cax
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cax-go/cax/checksum"
+	"github.com/cax-go/cax/rundb"
+	"github.com/cax-go/cax/transfer"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.uber.org/zap"
+)
+
+// run carries out one copy between this site and a remote: look again, claim,
+// copy under a lease, record.
+func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, remote *Site) error {
+	r, err := env.Store.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	now, err := env.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	d := t.decide(env, r, k, remote, now)
+	if d.Verb != Do {
+		env.Log.Debug("somebody was faster", fields(d)...)
+		return nil
+	}
+	from, to := t.ends(env.Site, remote)
+	src, _ := r.Copy(rundb.Key{Type: k.Type, Version: k.Version, Host: from.Name})
+	job := transfer.Job{
+		Adopt:    true,
+		ReadBack: to.Verify == verifyRemote,
+	}
+	w := &work{env: env, run: r, d: d}
+	if err := t.claim(ctx, w, from, to, &src, &job); err != nil {
+		if errors.Is(err, rundb.ErrConflict) {
+			env.Log.Debug("somebody was faster", append(fields(d), zap.Error(err))...)
+			return nil
+		}
+		return err
+	}
+	return w.under(ctx, func(ctx context.Context, confirm func(context.Context) error) (rundb.Status, bson.D, error) {
+		return t.transfer(ctx, w, from, to, &src, job, confirm)
+	})
+}
+
+// claim gets the right to write the destination's copy: a new record, or the one
+// that is there.
+func (t copyTask) claim(ctx context.Context, w *work, from, to *Site, src *rundb.Copy, job *transfer.Job) error {
+	claim := rundb.Claim{Kind: rundb.ClaimPull, Source: from.Name, Owner: w.env.Owner}
+	if t.push {
+		claim.Kind = rundb.ClaimPush
+	}
+	dst, exists := w.run.Copy(w.d.Key)
+	if !exists {
+		c := rundb.Copy{Key: w.d.Key, Location: destination(to, src), PaxHash: src.PaxHash,
+			CreationPlace: src.CreationPlace, Claim: &claim}
+		held, err := w.env.Store.Claim(ctx, w.run.ID, c)
+		w.held = held
+		return err
+	}
+	if !to.Contains(dst.Location) {
+		return &transfer.Error{Op: "claim", Place: to.Name, Path: dst.Location, Kind: transfer.ErrInvalid,
+			Err:  errors.New("the record's location is outside the directories of the site"),
+			Hint: "correct the location in the run database, or the site's dir_* keys"}
+	}
+	held, err := w.env.Store.Reclaim(ctx, w.run.ID, dst, rundb.Transferring, claim)
+	if err != nil {
+		return err
+	}
+	w.held, w.before = held, dst.Error
+	switch {
+	case dst.Claim != nil && gone(dst.Claim.Owner, w.env.Owner):
+		job.Continue = dst.Claim.ID
+	case dst.Claim == nil && dst.Error != nil:
+		job.Continue = dst.Error.Staging
+	}
+	job.Suspect = dst.Error != nil && dst.Error.Class == ClassCorrupt
+	return nil
+}
+
+// transfer moves the bytes and says what the record becomes.
+func (t copyTask) transfer(ctx context.Context, w *work, from, to *Site, src *rundb.Copy, job transfer.Job,
+	confirm func(context.Context) error) (rundb.Status, bson.D, error) {
+
+	env := w.env
+	key := rundb.ManifestKey{Run: w.run.ID, Type: src.Type, Version: src.Version}
+	stored, err := env.Store.Manifest(ctx, key)
+	switch {
+	case err == nil:
+		job.Manifest = stored
+	case !errors.Is(err, rundb.ErrNotExist):
+		return "", nil, err
+	case src.Checksum != "":
+		if job.Legacy, err = legacySum(src); err != nil {
+			return "", nil, err
+		}
+	}
+
+	remote := to
+	if !t.push {
+		remote = from
+	}
+	link, err := env.remotes.open(ctx, remote)
+	if err != nil {
+		return "", nil, err
+	}
+	local := env.remotes.local()
+	job.Source = transfer.Location{Backend: local, Path: src.Location}
+	job.Target = transfer.Location{Backend: link.backend, Path: w.held.Copy.Location}
+	if !t.push {
+		job.Source.Backend, job.Target.Backend = link.backend, local
+	}
+	job.Claim = w.held.ID
+	job.BeforeCommit = confirm
+	job.Progress = w.progress
+	job.Aside = func(was, now string) {
+		w.event(ctx, "aside", fmt.Sprintf("%q at %s was not this dataset and was moved to %q", was, to.Name, now), nil)
+	}
+	if err := makeParents(ctx, job.Target, to, src); err != nil {
+		return "", nil, err
+	}
+	res, err := link.copier.Copy(ctx, job)
+	if err != nil {
+		return "", nil, err
+	}
+	return t.outcome(ctx, w, to, key, stored != nil, src, res)
+}
+
+// outcome turns the result of a copy into the fields of its record.
+func (t copyTask) outcome(ctx context.Context, w *work, to *Site, key rundb.ManifestKey, known bool,
+	src *rundb.Copy, res *transfer.Result) (rundb.Status, bson.D, error) {
+
+	sum, err := res.Manifest.LegacySum(checksum.SHA512)
+	if err != nil {
+		return "", nil, err
+	}
+	w.evidence = bson.D{
+		{Key: "source", Value: src.Host},
+		{Key: "bytes", Value: res.Bytes}, {Key: "sent", Value: res.Sent}, {Key: "files", Value: int64(res.Files)},
+		{Key: "resumed", Value: res.Resumed}, {Key: "adopted", Value: res.Adopted},
+		{Key: "durable", Value: res.Durable}, {Key: "read_back", Value: res.ReadBack},
+		{Key: "checksum", Value: sum.String()},
+	}
+	if !known {
+		// Made from what was just read; it becomes the manifest of this dataset
+		// only if the run's own records say the same.
+		ok, why := acceptable(w.env.Config, w.run, key, sum)
+		if !ok {
+			w.event(ctx, "conflict", why, w.evidence)
+			return rundb.Verifying, bson.D{{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}}, nil
+		}
+		if err := w.env.Store.PutManifest(ctx, key, res.Manifest); err != nil {
+			return "", nil, err
+		}
+	}
+	facts := bson.D{{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}}
+	if t.push && to.Verify != verifyRemote {
+		return rundb.Verifying, facts, nil
+	}
+	now, err := w.env.Store.Now(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	evidence := rundb.Stream
+	if res.ReadBack || res.Adopted {
+		evidence = rundb.Cached
+	}
+	return rundb.Transferred, append(facts,
+		bson.E{Key: "checksum", Value: sum.Bare()},
+		bson.E{Key: "verified_at", Value: now},
+		bson.E{Key: "evidence", Value: string(evidence)}), nil
+}

@@ -1,0 +1,242 @@
+package cax
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cax-go/cax/rundb"
+	"go.uber.org/zap"
+)
+
+// A Daemon runs the tasks of one site in cycles.
+type Daemon struct {
+	Env   *Env
+	Tasks []Task // nil: those of the site's task_list
+
+	mu     sync.Mutex
+	busy   map[string]int    // actions under way, by remote
+	doing  map[doingKey]bool // actions under way
+	freed  chan struct{}     // told when an action has ended
+	closed sync.WaitGroup
+}
+
+type doingKey struct {
+	task string
+	run  rundb.ID
+	key  rundb.Key
+}
+
+// NewDaemon makes a daemon for the site of env.
+func NewDaemon(env *Env) *Daemon {
+	d := &Daemon{
+		Env:   env,
+		busy:  map[string]int{},
+		doing: map[doingKey]bool{},
+		freed: make(chan struct{}, 1),
+	}
+	for _, t := range Tasks() {
+		if env.Site.Wants(t.Name()) {
+			d.Tasks = append(d.Tasks, t)
+		}
+	}
+	return d
+}
+
+// A Summary counts what one cycle did.
+type Summary struct {
+	Done    int // actions carried out
+	Failed  int
+	Waiting int // actions that will be tried later by themselves
+	Calls   int // findings for a person
+}
+
+// Once runs every task once, in order, and returns when all its actions have
+// ended. The error joins those of single actions; none of them keeps the others
+// from being tried. With Env.DryRun nothing is done, and the summary counts what
+// would be.
+func (d *Daemon) Once(ctx context.Context) (Summary, error) {
+	var total Summary
+	var errs []error
+	for _, t := range d.Tasks {
+		var mu sync.Mutex
+		var s Summary
+		err := d.pass(ctx, t, true, func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				s.Failed++
+				errs = append(errs, err)
+			} else {
+				s.Done++
+			}
+		}, &s)
+		d.closed.Wait()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.Name(), err))
+		}
+		total.Done += s.Done
+		total.Failed += s.Failed
+		total.Waiting += s.Waiting
+		total.Calls += s.Calls
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if ctx.Err() != nil && !errors.Is(errors.Join(errs...), context.Canceled) {
+		errs = append(errs, ctx.Err())
+	}
+	return total, errors.Join(errs...)
+}
+
+// Run runs cycles until the context ends, and then waits for the actions under
+// way, which write down where they are. It returns nil: failures of actions, of
+// the run database and of remotes are logged and tried again.
+func (d *Daemon) Run(ctx context.Context) error {
+	env := d.Env
+	env.Log.Info("daemon starts", zap.String("site", env.Site.Name), zap.Int("tasks", len(d.Tasks)))
+	defer func() {
+		d.closed.Wait()
+		env.Log.Info("daemon ends", zap.String("site", env.Site.Name))
+	}()
+	tick := time.NewTicker(env.Policy.Interval)
+	defer tick.Stop()
+	for {
+		began := env.Clock.elapsed()
+		var sum Summary
+		for _, t := range d.Tasks {
+			err := d.pass(ctx, t, false, func(error) {}, &sum)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				env.Log.Error("task failed, tried again in the next cycle", zap.String("task", t.Name()), zap.Error(err))
+			}
+		}
+		env.observed.forget(10*env.Policy.LeaseExpired, env.Clock.elapsed())
+		env.Log.Debug("cycle done", zap.Duration("took", env.Clock.elapsed()-began),
+			zap.Int("waiting", sum.Waiting), zap.Int("calls", sum.Calls))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-d.freed:
+		}
+	}
+}
+
+// pass plans one task and starts its actions. wait says whether to wait for a
+// free slot (--once), or to leave what finds none for the next cycle.
+func (d *Daemon) pass(ctx context.Context, t Task, wait bool, ended func(error), s *Summary) error {
+	env := d.Env
+	seen := map[rundb.ID]bool{}
+	var errs []error
+	for _, c := range t.Select(env) {
+		env.Only.Narrow(&c.Query)
+		for a, err := range t.Plan(ctx, env, bothEnds(ctx, env.Store, c.Query, seen)) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				env.Log.Error("run skipped", zap.String("task", t.Name()), zap.Error(err))
+				errs = append(errs, err)
+				continue
+			}
+			if !d.say(a, s) {
+				continue
+			}
+			started, err := d.start(ctx, a, wait, ended)
+			if err != nil {
+				return err
+			}
+			if !started {
+				s.Waiting++
+				if a.remote == c.Remote {
+					break // the rest of these runs would find no slot either
+				}
+			}
+		}
+		if err := env.outages.of(c.Remote, env.Clock.elapsed()); err != nil {
+			env.Log.Warn("remote is left alone for now", zap.String("remote", c.Remote), zap.Error(err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// say counts and logs an action that will not be started, and reports whether
+// this one is to be.
+func (d *Daemon) say(a Action, s *Summary) bool {
+	log := d.Env.Log
+	switch a.Verb {
+	case Wait:
+		s.Waiting++
+		log.Debug("waits", append(fields(a.Decision), zap.String("why", a.Why), zap.Time("until", a.Until))...)
+	case Call:
+		s.Calls++
+		log.Debug("needs a person", append(fields(a.Decision), zap.String("why", a.Why), zap.String("next", a.Next))...)
+	case Do:
+		if !d.Env.DryRun {
+			return true
+		}
+		s.Done++
+		log.Info("would "+a.What, append(fields(a.Decision), zap.String("why", a.Why))...)
+	}
+	return false
+}
+
+// start starts an action when its remote has a free slot.
+func (d *Daemon) start(ctx context.Context, a Action, wait bool, ended func(error)) (bool, error) {
+	k := doingKey{a.Task, a.Run, a.Key}
+	for {
+		d.mu.Lock()
+		if d.doing[k] {
+			d.mu.Unlock()
+			return true, nil
+		}
+		if d.busy[a.remote] < d.slots(a.remote) {
+			d.busy[a.remote]++
+			d.doing[k] = true
+			d.mu.Unlock()
+			break
+		}
+		d.mu.Unlock()
+		if !wait {
+			return false, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-d.freed:
+		}
+	}
+	d.closed.Add(1)
+	go func() {
+		defer d.closed.Done()
+		err := a.Apply(ctx)
+		d.Env.outages.note(a.remote, err, d.Env.Policy, d.Env.Clock.elapsed())
+		ended(err)
+		d.mu.Lock()
+		d.busy[a.remote]--
+		delete(d.doing, k)
+		d.mu.Unlock()
+		select {
+		case d.freed <- struct{}{}:
+		default:
+		}
+	}()
+	return true, nil
+}
+
+// slots is how many datasets are handled at once for a remote; "" stands for
+// work on this site's own disks.
+func (d *Daemon) slots(remote string) int {
+	if d.Env.Parallel > 0 {
+		return d.Env.Parallel
+	}
+	if s, ok := d.Env.Config.Site(remote); ok && s.Parallel > 0 {
+		return s.Parallel
+	}
+	return 2
+}

@@ -1,0 +1,117 @@
+package cax
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cax-go/cax/checksum"
+	"github.com/cax-go/cax/rundb"
+	"github.com/cax-go/cax/transfer"
+)
+
+// Classes of failures, as they stand in a copy's error.class. Programs may
+// match on them; new ones may be added.
+const (
+	ClassHostKey     = "hostkey"     // the remote's host key is not trusted
+	ClassAuth        = "auth"        // the remote refused the login
+	ClassTransient   = "transient"   // network or server trouble
+	ClassStalled     = "stalled"     // no byte moved for policy.stall
+	ClassSpace       = "space"       // not enough room at the destination
+	ClassPermission  = "permission"  // not allowed to read or write
+	ClassMissing     = "missing"     // the source, or the copy to verify, is not there
+	ClassSource      = "source"      // the source changed while it was copied
+	ClassCorrupt     = "corrupt"     // bytes are not what the manifest says
+	ClassConflict    = "conflict"    // checksums of other copies leave no right answer
+	ClassUnsupported = "unsupported" // the method cannot do it
+	ClassInvalid     = "invalid"     // names or settings that cannot be used
+	ClassInterrupted = "interrupted" // the program was told to stop
+	ClassOther       = "other"
+)
+
+// classify gives the class of an error of a transfer or a verification.
+func classify(err error) string {
+	for _, k := range []struct {
+		kind  error
+		class string
+	}{
+		{transfer.ErrHostKey, ClassHostKey},
+		{transfer.ErrAuth, ClassAuth},
+		{transfer.ErrNoSpace, ClassSpace},
+		{transfer.ErrCorrupt, ClassCorrupt},
+		{checksum.ErrCorrupt, ClassCorrupt},
+		{transfer.ErrSourceChanged, ClassSource},
+		{transfer.ErrPermission, ClassPermission},
+		{transfer.ErrStalled, ClassStalled},
+		{transfer.ErrTransient, ClassTransient},
+		{transfer.ErrNotExist, ClassMissing},
+		{fs.ErrNotExist, ClassMissing},
+		{fs.ErrPermission, ClassPermission},
+		{transfer.ErrUnsupported, ClassUnsupported},
+		{transfer.ErrInvalid, ClassInvalid},
+		{transfer.ErrExist, ClassInvalid},
+		{errConflict, ClassConflict},
+		{context.Canceled, ClassInterrupted},
+	} {
+		if errors.Is(err, k.kind) {
+			return k.class
+		}
+	}
+	return ClassOther
+}
+
+// errConflict: copies of a run disagree, so that none can be called right.
+var errConflict = errors.New("checksums of the copies disagree")
+
+// ofRemote reports whether a failure of this class is one of the remote as a
+// whole: the next dataset would meet it too.
+func ofRemote(class string) bool {
+	switch class {
+	case ClassHostKey, ClassAuth, ClassTransient, ClassStalled, ClassSpace:
+		return true
+	}
+	return false
+}
+
+// failure makes the error field of a copy after one more failure: the wait
+// doubles with each failure in a row, up to BackoffMax, and is spread by ±20 %
+// so that many copies do not come back at once. now is the database's time.
+func (p Policy) failure(before *rundb.CopyError, err error, staging string, now time.Time) *rundb.CopyError {
+	e := &rundb.CopyError{Class: classify(err), Text: err.Error(), Since: now, Tries: 1, Staging: staging}
+	if e.Class == ClassInterrupted {
+		// Not a failure: whoever comes next goes on at once, and what was
+		// counted before still counts.
+		e.NextTry = now
+		e.Tries = 0
+		if before != nil {
+			e.Tries = before.Tries
+		}
+		return e
+	}
+	if before != nil && before.Class != ClassInterrupted {
+		e.Since = before.Since
+	}
+	if before != nil {
+		e.Tries = before.Tries + 1
+	}
+	wait := time.Duration(float64(p.backoff(e.Tries-1)) * (0.8 + 0.4*rand.Float64()))
+	e.NextTry = now.Add(min(wait, p.BackoffMax))
+	return e
+}
+
+// backoff is the wait after so many failures in a row before this one.
+func (p Policy) backoff(before int) time.Duration {
+	wait := p.BackoffMin << min(before, 16)
+	if wait <= 0 || wait > p.BackoffMax {
+		return p.BackoffMax
+	}
+	return wait
+}
+
+// due reports whether a failed copy may be tried again. A next try further away
+// than the longest backoff is somebody's wrong clock and means now.
+func (p Policy) due(e *rundb.CopyError, now time.Time) bool {
+	return e == nil || !e.NextTry.After(now) || e.NextTry.After(now.Add(p.BackoffMax))
+}

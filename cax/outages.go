@@ -1,0 +1,52 @@
+package cax
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// outages remembers failures that concern a remote as a whole, so that not every
+// dataset runs into them one by one. It is safe for concurrent use.
+type outages struct {
+	mu   sync.Mutex
+	down map[string]outage
+}
+
+type outage struct {
+	until time.Duration // on Clock.Elapsed
+	tries int
+	err   error
+}
+
+// note takes the outcome of an action with a remote: a failure of the remote
+// closes it for a while, longer each time; a success opens it.
+func (o *outages) note(remote string, err error, p Policy, elapsed time.Duration) {
+	if remote == "" || errors.Is(err, ErrLeaseLost) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err == nil {
+		delete(o.down, remote)
+		return
+	}
+	if !ofRemote(classify(err)) {
+		return
+	}
+	if o.down == nil {
+		o.down = map[string]outage{}
+	}
+	tries := o.down[remote].tries
+	o.down[remote] = outage{until: elapsed + p.backoff(tries), tries: tries + 1, err: err}
+}
+
+// of returns why a remote is left alone now; nil if it is not.
+func (o *outages) of(remote string, elapsed time.Duration) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if d, ok := o.down[remote]; ok && elapsed < d.until {
+		return d.err
+	}
+	return nil
+}

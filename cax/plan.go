@@ -1,0 +1,118 @@
+package cax
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/cax-go/cax/rundb"
+)
+
+// Plan yields what the tasks of this site would do now, and why. With all it
+// also yields decisions that nothing is to be done, for the runs that the tasks
+// look at, or for the runs that were named. It only reads.
+func (e *Env) Plan(ctx context.Context, all bool) iter.Seq2[Decision, error] {
+	return func(yield func(Decision, error) bool) {
+		for _, t := range Tasks() {
+			if !e.Site.Wants(t.Name()) {
+				continue
+			}
+			seen := map[rundb.ID]bool{}
+			for _, c := range e.considered(t, all) {
+				for a, err := range t.Plan(ctx, e, bothEnds(ctx, e.Store, c.Query, seen)) {
+					if err == nil && a.Verb != Do && !all {
+						continue
+					}
+					if !yield(a.Decision, err) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// considered is what a task selects, or, to explain named runs, those runs.
+func (e *Env) considered(t Task, all bool) []Candidates {
+	if all && e.Only.Named() {
+		var q rundb.Query
+		e.Only.Narrow(&q)
+		return []Candidates{{Query: q}}
+	}
+	cs := t.Select(e)
+	for i := range cs {
+		e.Only.Narrow(&cs[i].Query)
+	}
+	return cs
+}
+
+// An Explanation answers why a run is, or is not, at a host.
+type Explanation struct {
+	Host      string
+	Type      rundb.Type
+	Version   string
+	Copy      *rundb.Copy // the record; nil if there is none
+	Answer    string      // one sentence
+	Next      string      // what happens next, or what a person can do
+	Decisions []Decision  // of all sites that could bring it there
+	Events    []rundb.Event
+}
+
+// Explain says for each type of data of a run why it is, or is not, at a host;
+// an empty host means every site of the configuration that keeps that type. It
+// looks at the whole configuration, not only at this site's tasks, and reads
+// only.
+func (e *Env) Explain(ctx context.Context, r *rundb.Run, host string) ([]Explanation, error) {
+	now, err := e.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var events []rundb.Event
+	for ev, err := range e.Store.Events(ctx, r.ID) {
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, ev)
+	}
+	var out []Explanation
+	for _, k := range keysOf(r) {
+		for _, s := range e.Config.Sites {
+			k.Host = s.Name
+			if host != "" && s.Name != host {
+				continue
+			}
+			c, ok := r.Copy(k)
+			if host == "" && !ok && s.Dir(k.Type) == "" {
+				continue
+			}
+			x := Explanation{Host: s.Name, Type: k.Type, Version: k.Version}
+			if ok {
+				x.Copy = &c
+			}
+			for _, ev := range events {
+				if ev.Key == k {
+					x.Events = append(x.Events, ev)
+				}
+			}
+			x.Decisions, err = e.couldBring(ctx, r, k, s, now)
+			if err != nil {
+				return nil, err
+			}
+			x.conclude()
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+// keysOf lists type and version of all copies of a run, each once, no host.
+func keysOf(r *rundb.Run) []rundb.Key {
+	var ks []rundb.Key
+	for i := range r.Data {
+		k := rundb.Key{Type: r.Data[i].Type, Version: r.Data[i].Version}
+		if !slices.Contains(ks, k) {
+			ks = append(ks, k)
+		}
+	}
+	return ks
+}

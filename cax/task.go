@@ -1,0 +1,143 @@
+package cax
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/cax-go/cax/rundb"
+	"go.uber.org/zap"
+)
+
+// A Task is one kind of work that a daemon does in each cycle.
+type Task interface {
+	// Name is the original's name: "CopyPush", "AddChecksum", ….
+	Name() string
+
+	// Select returns what together finds all runs for which the task may have
+	// something to do or to say at this site. Its length does not depend on the
+	// number of runs, and an index answers each query.
+	Select(env *Env) []Candidates
+
+	// Plan decides about runs. It only reads. A run may yield several actions;
+	// those whose verb is not Do say why nothing is done.
+	Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error]
+}
+
+// Tasks returns all tasks, in the order in which a cycle runs them.
+func Tasks() []Task {
+	return []Task{
+		copyTask{push: true},
+		compareTask{},
+		copyTask{push: false},
+		verifyTask{},
+	}
+}
+
+// Candidates are runs for which a task may have something to do with a remote.
+type Candidates struct {
+	Query  rundb.Query
+	Remote string // the site that is talked to; "" if none
+}
+
+// A Verb says what a decision is.
+type Verb string
+
+// The verbs.
+const (
+	Do   Verb = "do"   // will be done now
+	Wait Verb = "wait" // will be done later, by itself
+	Skip Verb = "skip" // nothing is to be done
+	Call Verb = "call" // a person has to look
+)
+
+// A Decision says what a task makes of one copy of one run, and why.
+type Decision struct {
+	Task   string
+	Verb   Verb
+	What   string // "copy", "resume", "take over", "verify", "compare", …
+	Run    rundb.ID
+	Number int64
+	Name   string
+	Key    rundb.Key // the copy that is, or would be, made or changed
+	From   string    // the source's site; "" if none
+	Why    string    // one sentence
+	Next   string    // what happens next, or what a person can do; may be ""
+	Until  time.Time // for Wait: not before; zero: unknown
+}
+
+// An Action is a decision that can be carried out.
+type Action struct {
+	Decision
+
+	// remote is the site that the action talks to, "" if none: actions of one
+	// remote share its limits, and its failures.
+	remote string
+	apply  func(ctx context.Context) error
+}
+
+// NewAction makes an action of a task outside this package. remote names the
+// site that it talks to, "" if none; apply is called at most once, and only if
+// the decision's verb is Do. It has to look again before it acts.
+func NewAction(d Decision, remote string, apply func(ctx context.Context) error) Action {
+	return Action{Decision: d, remote: remote, apply: apply}
+}
+
+// Apply carries the action out. It reads the run again first and does nothing,
+// without an error, if somebody else was faster. Actions whose verb is not Do
+// do nothing.
+func (a Action) Apply(ctx context.Context) error {
+	if a.Verb != Do || a.apply == nil {
+		return nil
+	}
+	return a.apply(ctx)
+}
+
+// An Env is what tasks work with: one site, its view of the world and its
+// limits. It is made by [NewEnv].
+type Env struct {
+	Config *Config
+	Policy Policy // with defaults
+	Site   *Site  // the site that we are
+	Store  *rundb.Store
+	Owner  rundb.Owner
+	Log    *zap.Logger
+	Clock  Clock
+
+	Only   Selection
+	Once   bool // a single cycle: leases of others are judged by the database's clock
+	DryRun bool // nothing is written, moved or deleted
+
+	// Parallel is how many datasets are handled at once per remote. 0: the
+	// remote's setting.
+	Parallel int
+
+	// Monitor is told of transfers as they go; nil: nobody.
+	Monitor Monitor
+
+	remotes  *remotes
+	observed observer
+	outages  outages
+}
+
+// NewEnv makes the environment of a site. Only Config, Site, Store and Owner are
+// needed; the rest may be set before the first use. Close it when done.
+func NewEnv(cfg *Config, site *Site, store *rundb.Store, owner rundb.Owner) *Env {
+	e := &Env{
+		Config: cfg,
+		Policy: cfg.Policy.WithDefaults(),
+		Site:   site,
+		Store:  store,
+		Owner:  owner,
+		Log:    zap.NewNop(),
+	}
+	e.remotes = newRemotes(e)
+	return e
+}
+
+// Close ends the connections to remotes. It does not close the store.
+func (e *Env) Close() error { return e.remotes.close() }
+
+func (d *Decision) about(r *rundb.Run) {
+	d.Run, d.Number, d.Name = r.ID, r.Number, r.Name
+}

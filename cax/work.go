@@ -1,0 +1,133 @@
+package cax
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cax-go/cax/rundb"
+	"github.com/cax-go/cax/transfer"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.uber.org/zap"
+)
+
+// work is one copy that this process has claimed and works on.
+type work struct {
+	env      *Env
+	run      *rundb.Run
+	d        Decision
+	held     *rundb.Held
+	before   *rundb.CopyError // of the record before it was claimed
+	evidence bson.D
+	progress transfer.Progress
+
+	// keep, if not "", is the status that the copy keeps after a failure that says
+	// nothing against its bytes.
+	keep rundb.Status
+}
+
+// under runs f under a lease and records its outcome. f returns the status that
+// the copy gets and further fields of its record. confirm, given to f, succeeds
+// only if the claim is ours at that moment.
+func (w *work) under(ctx context.Context, f func(ctx context.Context, confirm func(context.Context) error) (rundb.Status, bson.D, error)) error {
+	env := w.env
+	w.event(ctx, "claimed", w.d.Why, bson.D{{Key: "what", Value: w.d.What}, {Key: "claim", Value: w.held.ID}})
+	env.Log.Info(w.d.What+" begins", append(fields(w.d), zap.String("why", w.d.Why))...)
+
+	var end func(error)
+	w.progress, end = env.begin(w.d)
+	began := env.Clock.elapsed()
+	leased, l := hold(ctx, w.held, env.Policy, env.Clock, env.Log)
+	status, set, err := f(leased, l.confirm)
+	cause := context.Cause(leased)
+	l.stop()
+	took := (env.Clock.elapsed() - began).Round(time.Millisecond)
+
+	if err != nil && errors.Is(cause, ErrLeaseLost) {
+		err = fmt.Errorf("%w: another process may go on with it", ErrLeaseLost)
+	}
+	err = w.record(ctx, status, set, err)
+	end(err)
+	switch {
+	case err == nil:
+		env.Log.Info(w.d.What+" done", append(fields(w.d), zap.String("status", string(status)), zap.Duration("took", took))...)
+	case errors.Is(err, context.Canceled):
+		env.Log.Info(w.d.What+" interrupted, goes on at the next start", fields(w.d)...)
+	default:
+		env.Log.Error(w.d.What+" failed", append(fields(w.d), zap.String("class", classify(err)), zap.Error(err))...)
+	}
+	return err
+}
+
+// record writes what became of the work, under the claim. What it returns is the
+// error of the work, or its own.
+func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err error) error {
+	if errors.Is(err, ErrLeaseLost) {
+		// The record is somebody else's now.
+		return w.error(err)
+	}
+	// The signal that ended the work must not keep its end from being recorded.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.env.Policy.ShutdownGrace)
+	defer cancel()
+	if err == nil {
+		set = append(bson.D{{Key: "status", Value: string(status)}, {Key: "error", Value: nil}}, set...)
+		if err = w.held.Finish(ctx, set); err == nil {
+			what := map[rundb.Status]string{rundb.Transferred: "transferred", rundb.Verifying: "copied"}[status]
+			w.event(ctx, what, fmt.Sprintf("%s: %s", w.d.What, w.d.Why), w.evidence)
+			return nil
+		}
+		if errors.Is(err, rundb.ErrConflict) {
+			return w.error(fmt.Errorf("%w: %w", ErrLeaseLost, err))
+		}
+	}
+	now, nerr := w.env.Store.Now(ctx)
+	if nerr != nil {
+		now = w.env.Clock.now()
+	}
+	fail := w.env.Policy.failure(w.before, err, w.held.ID, now)
+	status = rundb.Failed
+	if w.keep != "" && fail.Class != ClassCorrupt && fail.Class != ClassMissing {
+		status = w.keep
+	}
+	ferr := w.held.Finish(ctx, bson.D{{Key: "status", Value: string(status)}, {Key: "error", Value: fail.BSON()}})
+	if ferr != nil {
+		return w.error(errors.Join(err, fmt.Errorf("recording the failure: %w", ferr)))
+	}
+	w.event(ctx, "failed", err.Error(), bson.D{{Key: "class", Value: fail.Class}, {Key: "tries", Value: int32(fail.Tries)}, {Key: "next_try", Value: fail.NextTry}})
+	return w.error(err)
+}
+
+// error names the run and the copy in front of an error.
+func (w *work) error(err error) error {
+	return fmt.Errorf("%s of %s to %s: %w", w.d.What, w.run, w.d.Key.Host, err)
+}
+
+// event appends to the run's history. It never fails the work: what happened has
+// happened, and is in the log too.
+func (w *work) event(ctx context.Context, what, why string, evidence bson.D) {
+	w.env.event(ctx, w.run, w.d.Key, what, why, evidence)
+}
+
+// event appends an event about one copy of a run.
+func (e *Env) event(ctx context.Context, r *rundb.Run, k rundb.Key, what, why string, evidence bson.D) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.Policy.ShutdownGrace)
+	defer cancel()
+	err := e.Store.Record(ctx, rundb.Event{Run: r.ID, Number: r.Number, Name: r.Name, Key: k, What: what, Why: why, Evidence: evidence})
+	if err != nil {
+		e.Log.Warn("event not recorded", zap.String("event", what), zap.String("run", r.Name), zap.String("why", why), zap.Error(err))
+	}
+}
+
+// fields are what every log line about a decision carries.
+func fields(d Decision) []zap.Field {
+	f := []zap.Field{zap.String("task", d.Task), zap.Int64("run", d.Number), zap.String("name", d.Name),
+		zap.String("type", string(d.Key.Type)), zap.String("site", d.Key.Host)}
+	if d.From != "" {
+		f = append(f, zap.String("from", d.From))
+	}
+	if d.Key.Version != "" {
+		f = append(f, zap.String("version", d.Key.Version))
+	}
+	return f
+}

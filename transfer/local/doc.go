@@ -1,0 +1,2 @@
+// Package local is the transfer backend for the disks of this machine.
+package local
