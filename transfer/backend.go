@@ -30,8 +30,10 @@ type Backend interface {
 
 	// Create makes a file of mode 0644 and its bytes are then written. With
 	// offset > 0 the existing file is cut to that length and writing goes on
-	// there, which only backends whose writers are [WriterAt] accept. size is
-	// the length that the file will have. Close reports what was not written.
+	// there, which only backends whose writers are [WriterAt] accept; the others
+	// return ErrUnsupported. size is the length that the file will have, mtime its
+	// modification time if not zero. Close reports what was not written. A write
+	// that returned an error may still read its bytes for a moment.
 	Create(ctx context.Context, path string, offset, size int64, mtime time.Time) (io.WriteCloser, error)
 
 	// Mkdir makes one directory of mode 0755; its parent must exist. ErrExist if

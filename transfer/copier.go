@@ -2,6 +2,9 @@ package transfer
 
 import (
 	"context"
+	"errors"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/cax-go/cax/checksum"
@@ -9,14 +12,15 @@ import (
 )
 
 // A Copier copies datasets. The zero value is ready to use. It is safe for
-// concurrent use; its fields must not be changed after the first use.
+// concurrent use; its fields must not be changed after the first use, and it must
+// not be copied.
 type Copier struct {
 	// Parallel is how many files are copied at once. 0: 16, or 64 where a
 	// backend reports a long round trip.
 	Parallel int
 
 	// Limit bounds the rate of all copies of this Copier together, in bytes per
-	// second. nil: no limit.
+	// second. It needs a burst, and may be changed while copies run. nil: no limit.
 	Limit *rate.Limiter
 
 	// Stall ends a copy that moves no byte for so long, with ErrStalled.
@@ -25,6 +29,12 @@ type Copier struct {
 
 	// Reserve is the number of bytes that a copy must leave free at the target.
 	Reserve int64
+
+	// Now gives the time that is part of the name of what is moved aside.
+	// nil: time.Now.
+	Now func() time.Time
+
+	room room
 }
 
 // A Location is a path at a place.
@@ -35,10 +45,13 @@ type Location struct {
 
 // A Job is one dataset to be copied.
 type Job struct {
+	// Source and Target are the dataset and its copy. Both paths are absolute and
+	// clean; the folder that will hold the target exists.
 	Source, Target Location
 
 	// Claim names the staging folder. It must be unique to the holder of the
 	// right to write this target, and the same when an interrupted job goes on.
+	// It is a part of a file name, of at most 64 bytes.
 	Claim string
 
 	// Continue names an earlier claim whose holder is known to have stopped: what
@@ -46,9 +59,8 @@ type Job struct {
 	Continue string
 
 	// Adopt names an earlier claim whose holder is only silent and may wake up:
-	// what it left in staging is first moved out of its reach, and its finished
-	// files count once they were copied to fresh inodes and hashed. "" if there is
-	// none.
+	// what it left in staging is first moved out of its reach, and its files
+	// count once they were copied to fresh inodes and hashed. "" if there is none.
 	Adopt string
 
 	// Manifest is what the source should be. nil: it is made from the bytes
@@ -69,18 +81,20 @@ type Job struct {
 	Suspect bool
 
 	// BeforeCommit is called when everything is verified and durable, right
-	// before the rename; its error stops the commit and is returned. nil: none.
+	// before the rename; its error stops the commit and is returned. It is called
+	// again if the rename finds its target taken. nil: none.
 	BeforeCommit func(ctx context.Context) error
 
 	// Aside is told of something found at the target that was not this dataset,
-	// and where it was moved. nil: nobody is told.
+	// and where it was moved: ".<base>.cax-aside-<UTC time>-<claim>" beside it.
+	// nil: nobody is told.
 	Aside func(from, to string)
 
 	Progress Progress // nil: none
 }
 
 // Progress is told how a copy goes on. Its methods are called from several
-// goroutines.
+// goroutines, never after Copy has returned.
 type Progress interface {
 	// Start is called once, when the totals are known.
 	Start(files int, bytes int64)
@@ -97,8 +111,70 @@ type Result struct {
 	Bytes    int64 // of the dataset
 	Sent     int64 // of file contents, in this call; less than Bytes after a resumption
 	Files    int
-	Resumed  bool
+	Resumed  bool // something of an earlier try was found in staging
 	Adopted  bool // the target was there already and equal
 	Durable  bool // the target was made durable
 	ReadBack bool // the target was read after it was written
+}
+
+// check refuses a job that cannot be carried out, or that could do harm.
+func (j *Job) check() error {
+	bad := func(path, why string) error {
+		return &Error{Op: "copy", Path: path, Kind: ErrInvalid, Err: errors.New(why)}
+	}
+	for _, l := range []Location{j.Source, j.Target} {
+		switch {
+		case l.Backend == nil:
+			return bad(l.Path, "no backend")
+		case !strings.HasPrefix(l.Path, "/") || path.Clean(l.Path) != l.Path || l.Path == "/":
+			return bad(l.Path, "not a clean absolute path of a dataset")
+		case strings.IndexByte(l.Path, 0) >= 0:
+			return bad(l.Path, "it holds a NUL byte")
+		}
+	}
+	if j.Source.Backend.String() == j.Target.Backend.String() {
+		s, t := j.Source.Path+"/", j.Target.Path+"/"
+		if strings.HasPrefix(s, t) || strings.HasPrefix(t, s) {
+			return bad(j.Target.Path, "the source and the target are one, or one holds the other")
+		}
+	}
+	for _, id := range []string{j.Claim, j.Continue, j.Adopt} {
+		if strings.ContainsAny(id, "/\x00") || len(id) > 64 {
+			return bad(j.Target.Path, "a claim id must be a file name of at most 64 bytes")
+		}
+	}
+	if j.Claim == "" {
+		return bad(j.Target.Path, "no claim id, which names the staging folder")
+	}
+	return j.checkManifest()
+}
+
+func (j *Job) checkManifest() error {
+	if j.Manifest == nil {
+		return nil
+	}
+	if err := j.Manifest.Check(); err != nil {
+		return &Error{Op: "copy", Path: j.Source.Path, Kind: ErrInvalid, Err: err}
+	}
+	for i := range j.Manifest.Entries {
+		if e := &j.Manifest.Entries[i]; !e.Dir && len(e.Sums) == 0 {
+			return &Error{Op: "copy", Path: e.Path, Kind: ErrInvalid, Err: errors.New("its manifest has no sum of it"),
+				Hint: "make a new manifest"}
+		}
+	}
+	return nil
+}
+
+func (c *Copier) stall() time.Duration {
+	if c.Stall > 0 {
+		return c.Stall
+	}
+	return 5 * time.Minute
+}
+
+func (c *Copier) now() time.Time {
+	if c.Now != nil {
+		return c.Now().UTC()
+	}
+	return time.Now().UTC()
 }

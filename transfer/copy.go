@@ -5,27 +5,49 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
+	"sync"
 	"time"
-
-	"github.com/cax-go/cax/checksum"
 )
 
+// grace is how long Copy waits, after its context has ended, for calls of
+// backends to return.
+const grace = time.Second
+
 // Copy copies one dataset. On success the target is complete and verified under
-// its final name. On failure the final name is untouched and the staging folder
-// remains for the next try, except for files that were found to be wrong.
+// its final name. On failure the final name is untouched, but for what was moved
+// aside, and the staging folder remains for the next try, except for files that
+// were found to be wrong.
+//
+// Copy returns within about a second of the end of ctx, with its error. Where a
+// call of a backend hangs even then, the error is also ErrLingering; otherwise no
+// goroutine outlives Copy. Nothing is tried twice: an error that a new try may
+// cure is returned, and the next call with the same claim goes on.
 func (c *Copier) Copy(ctx context.Context, j Job) (*Result, error) {
 	if err := j.check(); err != nil {
 		return nil, err
 	}
 	ctx, w := watch(ctx, c.stall(), j.Progress)
 	defer w.stop()
-	r := &run{Copier: c, Job: j, watch: w, staging: path.Join(path.Dir(j.Target.Path), StagingName(path.Base(j.Target.Path), j.Claim))}
-	res, err := r.copy(ctx)
-	if err != nil && ctx.Err() != nil {
-		return nil, ended(ctx)
+	r := &run{Copier: c, Job: j, watch: w, slots: make(chan struct{}, buffered), dirs: map[string]bool{}, staged: map[string]Info{},
+		staging: beside(j.Target.Path, StagingName(path.Base(j.Target.Path), j.Claim))}
+	var res *Result
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		res, err = r.copy(ctx)
+	}()
+	select {
+	case <-done:
+		return res, orEnded(ctx, err)
+	case <-ctx.Done():
 	}
-	return res, err
+	select {
+	case <-done:
+		return res, orEnded(ctx, err)
+	case <-time.After(grace):
+		return nil, &Error{Op: "copy", Path: j.Target.Path, Kind: ErrLingering, Err: ended(ctx)}
+	}
 }
 
 // run is one copy under way.
@@ -33,27 +55,36 @@ type run struct {
 	*Copier
 	Job
 	watch   *watchdog
+	slots   chan struct{} // bounds the chunks in flight
 	staging string
 	source  *listing
 	journal *journal
 	result  Result
+
+	mu     sync.Mutex
+	staged map[string]Info // below data, as found at the start; "" is data itself
+	dirs   map[string]bool // that exist below data
 }
 
 // data is where the dataset is assembled.
 func (r *run) data() string { return r.staging + "/data" }
 
+// at is where a file is staged.
+func (r *run) at(p string) string {
+	if r.source.single {
+		return r.data()
+	}
+	return r.data() + "/" + p
+}
+
+// beside gives the path of another name in the same folder.
+func beside(p, name string) string { return path.Join(path.Dir(p), name) }
+
 // copy is the sequence of steps.
 func (r *run) copy(ctx context.Context) (*Result, error) {
-	var err error
-	if r.source, err = list(ctx, r.Source); err != nil {
+	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.source.against(r.Manifest, r.Source); err != nil {
-		return nil, err
-	}
-	r.result.Bytes, r.result.Files = r.source.bytes, r.source.regular
-	r.watch.start(r.source.regular, r.source.bytes)
-
 	adopted, err := r.lookAtTarget(ctx)
 	if err != nil {
 		return nil, err
@@ -61,14 +92,10 @@ func (r *run) copy(ctx context.Context) (*Result, error) {
 	if adopted {
 		return r.finish(ctx)
 	}
-	err = r.prepare(ctx)
-	if err == nil {
-		err = r.move(ctx)
+	if err := r.fill(ctx); err != nil {
+		return nil, err
 	}
-	if r.journal != nil {
-		err = errors.Join(err, r.journal.close())
-	}
-	if err != nil {
+	if err := r.weigh(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.judge(ctx); err != nil {
@@ -77,18 +104,72 @@ func (r *run) copy(ctx context.Context) (*Result, error) {
 	return r.commit(ctx)
 }
 
+// look lists the source and compares names and sizes with the manifest.
+func (r *run) look(ctx context.Context) error {
+	var err error
+	if r.source, err = list(ctx, r.Source, r.watch.alive); err != nil {
+		return err
+	}
+	if r.source.regular == 0 {
+		return r.damaged(errors.New("it holds no file"))
+	}
+	if r.Manifest != nil {
+		if err := differ(compare(listingOf(r.Manifest), r.source)); err != nil {
+			return r.damaged(err)
+		}
+	}
+	r.result.Bytes, r.result.Files = r.source.bytes, r.source.regular
+	r.watch.start(r.source.regular, r.source.bytes)
+	return nil
+}
+
+// fill gets the dataset into staging.
+func (r *run) fill(ctx context.Context) error {
+	defer r.room.leave(r)
+	defer func() {
+		if r.journal != nil {
+			r.journal.close()
+		}
+	}()
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	return r.move(ctx)
+}
+
+// judge decides about the bytes of the dataset as a whole.
+func (r *run) judge(ctx context.Context) error {
+	if !r.result.Adopted {
+		if err := r.readBack(ctx); err != nil {
+			return err
+		}
+		if err := r.unchanged(ctx); err != nil {
+			return err
+		}
+	}
+	if r.Legacy.IsZero() {
+		return nil
+	}
+	got, err := r.result.Manifest.LegacySum(r.Legacy.Algorithm())
+	if err != nil {
+		return &Error{Op: "read", Place: r.Source.Backend.String(), Path: r.Source.Path, Kind: ErrInvalid, Err: err}
+	}
+	if got != r.Legacy {
+		return r.damaged(fmt.Errorf("its checksum is %s, its record says %s", got, r.Legacy))
+	}
+	return nil
+}
+
 // commit makes the staged dataset durable, asks the caller, and gives it its
 // name.
 func (r *run) commit(ctx context.Context) (*Result, error) {
-	if s, ok := r.Target.Backend.(Syncer); ok {
-		r.watch.expect(r.source.bytes)
-		durable, err := s.Sync(ctx, r.data())
-		if err != nil {
-			return nil, err
-		}
-		r.result.Durable = durable
+	if err := r.sync(ctx, r.data()); err != nil {
+		return nil, err
 	}
 	for try := 0; ; try++ {
+		if ctx.Err() != nil {
+			return nil, ended(ctx)
+		}
 		if r.BeforeCommit != nil {
 			if err := r.BeforeCommit(ctx); err != nil {
 				return nil, err
@@ -114,135 +195,43 @@ func (r *run) commit(ctx context.Context) (*Result, error) {
 }
 
 // finish makes the name durable and removes what is left of staging. From here
-// on the copy is there: what goes wrong now does not undo it.
+// on the copy is there: what goes wrong now does not undo it, and the next try
+// finds it.
 func (r *run) finish(ctx context.Context) (*Result, error) {
-	if s, ok := r.Target.Backend.(Syncer); ok {
-		durable, err := s.Sync(ctx, path.Dir(r.Target.Path))
-		if err != nil {
+	if err := r.sync(ctx, r.Target.Path); err != nil {
+		return nil, err
+	}
+	for _, claim := range []string{r.Claim, r.Continue, r.Adopt} {
+		if claim == "" {
+			continue
+		}
+		left := beside(r.Target.Path, StagingName(path.Base(r.Target.Path), claim))
+		if err := r.Target.Backend.Remove(ctx, left); err != nil {
 			return nil, err
 		}
-		r.result.Durable = durable && (r.result.Durable || r.result.Adopted)
-	}
-	if err := r.Target.Backend.Remove(ctx, r.staging); err != nil {
-		return nil, err
 	}
 	r.result.Sent = r.watch.moved.Load()
 	return &r.result, nil
 }
 
-// judge decides about the dataset as a whole, once all its files are staged.
-func (r *run) judge(ctx context.Context) error {
-	if r.ReadBack && !r.result.ReadBack {
-		if err := r.readBack(ctx); err != nil {
-			return err
-		}
-	}
-	if r.Legacy.IsZero() {
+// sync makes a tree durable where the place can, and notes whether it did.
+func (r *run) sync(ctx context.Context, p string) error {
+	s, ok := r.Target.Backend.(Syncer)
+	if !ok {
 		return nil
 	}
-	got, err := r.result.Manifest.LegacySum(r.Legacy.Algorithm())
+	r.watch.expect(r.source.bytes)
+	durable, err := s.Sync(ctx, p)
 	if err != nil {
 		return err
 	}
-	if got != r.Legacy {
-		return &Error{Op: "read", Place: r.Source.Backend.String(), Path: r.Source.Path, Kind: ErrCorrupt,
-			Err:  fmt.Errorf("its checksum is %s, its record says %s", got, r.Legacy),
-			Hint: "the source is damaged, or its record is wrong; verify it at its own site"}
-	}
+	r.watch.alive()
+	r.result.Durable = durable
 	return nil
 }
 
-// lookAtTarget deals with what stands under the final name: the dataset itself
-// is adopted, anything else is moved aside.
-func (r *run) lookAtTarget(ctx context.Context) (adopted bool, err error) {
-	t := r.Target
-	if _, err := t.Backend.Lstat(ctx, t.Path); errors.Is(err, ErrNotExist) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	if !r.Suspect {
-		m, err := r.sameAsTarget(ctx)
-		if err != nil {
-			return false, err
-		}
-		if m != nil {
-			r.result.Manifest, r.result.Adopted = m, true
-			r.watch.skipped(r.source.bytes)
-			return true, r.judge(ctx)
-		}
-	}
-	aside := path.Join(path.Dir(t.Path), asideName(path.Base(t.Path), r.Claim))
-	if err := t.Backend.Rename(ctx, t.Path, aside); err != nil {
-		return false, err
-	}
-	if r.Aside != nil {
-		r.Aside(t.Path, aside)
-	}
-	return false, nil
-}
-
-// sameAsTarget compares the target with the source and returns the manifest of
-// both, nil if they differ.
-func (r *run) sameAsTarget(ctx context.Context) (*checksum.Manifest, error) {
-	there, err := list(ctx, r.Target)
-	if errors.Is(err, ErrInvalid) {
-		return nil, nil // holds what no dataset holds
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !there.sameSizes(r.source) {
-		return nil, nil
-	}
-	m := r.Manifest
-	if m == nil {
-		if m, err = r.hashAll(ctx, r.Source, r.source, checksum.DefaultAlgorithms()); err != nil {
-			return nil, err
-		}
-	}
-	bad, err := r.differing(ctx, r.Target, m)
-	if err != nil || len(bad) > 0 {
-		return nil, err
-	}
-	r.result.ReadBack = true
-	return m, nil
-}
-
-// check refuses a job that cannot be carried out.
-func (j *Job) check() error {
-	bad := func(path, why string) error {
-		return &Error{Op: "copy", Path: path, Kind: ErrInvalid, Err: errors.New(why)}
-	}
-	for _, l := range []Location{j.Source, j.Target} {
-		switch {
-		case l.Backend == nil:
-			return bad(l.Path, "no backend")
-		case !strings.HasPrefix(l.Path, "/") || path.Clean(l.Path) != l.Path || l.Path == "/":
-			return bad(l.Path, "not a clean absolute path of a dataset")
-		case strings.IndexByte(l.Path, 0) >= 0:
-			return bad(l.Path, "it holds a NUL byte")
-		}
-	}
-	for _, id := range []string{j.Claim, j.Continue, j.Adopt} {
-		if strings.ContainsAny(id, "/\x00") || len(id) > 64 {
-			return bad(j.Target.Path, "a claim id must be a file name of at most 64 bytes")
-		}
-	}
-	if j.Claim == "" {
-		return bad(j.Target.Path, "no claim id, which names the staging folder")
-	}
-	if j.Manifest != nil {
-		if err := j.Manifest.Check(); err != nil {
-			return &Error{Op: "copy", Path: j.Source.Path, Kind: ErrInvalid, Err: err}
-		}
-	}
-	return nil
-}
-
-func (c *Copier) stall() time.Duration {
-	if c.Stall > 0 {
-		return c.Stall
-	}
-	return 5 * time.Minute
+// damaged is the error of a source that is not what its record says.
+func (r *run) damaged(err error) error {
+	return &Error{Op: "read", Place: r.Source.Backend.String(), Path: r.Source.Path, Kind: ErrCorrupt, Err: err,
+		Hint: "the source is not what it was, or its record is wrong; verify it at its own site"}
 }

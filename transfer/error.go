@@ -22,6 +22,12 @@ var (
 	ErrAuth          = errors.New("login was refused")
 	ErrStalled       = errors.New("made no progress")
 	ErrSourceChanged = errors.New("changed while it was copied")
+
+	// ErrLingering comes with the end of a context or a stall when a call of a
+	// backend had still not returned a second later. It may yet write to the
+	// staging folder of this claim, which must be adopted ([Job.Adopt]) and not
+	// continued.
+	ErrLingering = errors.New("an operation that does not end was left behind")
 )
 
 // An Error tells which operation failed on what, where.
@@ -85,4 +91,12 @@ func ended(ctx context.Context) error {
 		return c
 	}
 	return ctx.Err()
+}
+
+// orEnded prefers the end of the context to the error that it led to.
+func orEnded(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ended(ctx)
+	}
+	return err
 }

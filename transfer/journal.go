@@ -27,7 +27,6 @@ import (
 type journal struct {
 	mu   sync.Mutex
 	said map[string]mark
-	dirs map[string]bool // that are known to exist below data
 
 	w       io.WriteCloser // nil: not kept
 	at      WriterAt
@@ -51,7 +50,7 @@ func (m mark) is(f *file) bool { return m.Size == f.size && m.MTime == f.mtime.U
 
 // openJournal reads the journal of a staging folder and opens it to go on.
 func openJournal(ctx context.Context, b Backend, path string) (*journal, error) {
-	j := &journal{said: map[string]mark{}, dirs: map[string]bool{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	j := &journal{said: map[string]mark{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	if err := j.read(ctx, b, path); err != nil && !errors.Is(err, ErrNotExist) {
 		return nil, err
 	}
@@ -107,14 +106,8 @@ func (j *journal) get(f *file) mark {
 	return mark{}
 }
 
-// bytes counts what need not be written again.
-func (j *journal) bytes(l *listing) int64 {
-	var n int64
-	for i := range l.files {
-		n += j.get(&l.files[i]).Offset
-	}
-	return n
-}
+// kept reports whether there is a journal.
+func (j *journal) kept() bool { return j.w != nil }
 
 func (j *journal) done(f *file)               { j.say(f, f.size, true) }
 func (j *journal) reached(f *file, off int64) { j.say(f, off, false) }

@@ -13,10 +13,9 @@ import (
 	"github.com/cax-go/cax/checksum"
 )
 
-// A listing is a dataset as it stands at a place: its files and empty
-// directories, sorted by path.
+// A listing is a dataset as it stands at a place, or in a manifest: its files and
+// empty directories, sorted by path.
 type listing struct {
-	root    string
 	single  bool
 	files   []file
 	bytes   int64
@@ -25,7 +24,7 @@ type listing struct {
 
 // A file is one of a listing.
 type file struct {
-	path  string // relative to the root
+	path  string // relative to the root; the base name of a single file
 	at    string // absolute path of its bytes; for a link, of what it leads to
 	dir   bool   // an empty directory
 	size  int64
@@ -33,65 +32,68 @@ type file struct {
 }
 
 // list lists a dataset. Links to files inside it count as files; other links,
-// devices, sockets and pipes are refused with ErrInvalid.
-func list(ctx context.Context, l Location) (*listing, error) {
+// devices, sockets and pipes are refused with ErrInvalid. alive is called for
+// each name that arrives.
+func list(ctx context.Context, l Location, alive func()) (*listing, error) {
 	root, err := l.Backend.Lstat(ctx, l.Path)
 	if err != nil {
 		return nil, err
 	}
-	out := &listing{root: l.Path}
+	out := &listing{}
 	if root.Mode.IsRegular() {
 		out.single = true
 		out.add(file{path: path.Base(l.Path), at: l.Path, size: root.Size, mtime: root.ModTime})
 		return out, nil
 	}
-	refuse := func(p, why string) error {
-		return &Error{Op: "read", Place: l.Backend.String(), Path: p, Kind: ErrInvalid, Err: errors.New(why)}
-	}
 	if !root.Mode.IsDir() {
-		return nil, refuse(l.Path, "it is neither a directory nor a regular file")
+		return nil, l.refuse("", "it is neither a directory nor a regular file")
 	}
 	seen := map[string]Info{}
 	filled := map[string]bool{}
-	var order []string
 	for i, err := range l.Backend.List(ctx, l.Path) {
 		if err != nil {
 			return nil, err
 		}
+		alive()
 		if !clean(i.Path) {
-			return nil, refuse(i.Path, "the listing names a path that is not below the dataset")
+			return nil, l.refuse(i.Path, "the listing names a path that is not below the dataset")
 		}
 		seen[i.Path] = i
 		filled[path.Dir(i.Path)] = true
-		order = append(order, i.Path)
 	}
-	for _, p := range order {
-		i := seen[p]
-		at := p
-		for hops := 0; i.Mode&fs.ModeSymlink != 0; hops++ {
-			to, ok := l.inside(at, i.Link)
-			next, found := seen[to]
-			if !ok || !found || hops > 8 {
-				return nil, refuse(l.Path+"/"+p, fmt.Sprintf("it is a link to %s, which is not a file of the dataset; put the file in its place", Quote(i.Link)))
-			}
-			if next.Mode.IsDir() {
-				return nil, refuse(l.Path+"/"+p, "it is a link to a directory; a dataset cannot hold it")
-			}
-			at, i = to, next
-		}
+	for p := range seen {
+		i, at, err := l.resolve(p, seen)
 		switch {
-		case i.Mode.IsDir():
-			if !filled[p] {
-				out.add(file{path: p, dir: true})
-			}
+		case err != nil:
+			return nil, err
 		case i.Mode.IsRegular():
 			out.add(file{path: p, at: l.Path + "/" + at, size: i.Size, mtime: i.ModTime})
-		default:
-			return nil, refuse(l.Path+"/"+p, "it is neither a regular file, a directory nor a link; a dataset cannot hold it")
+		case !i.Mode.IsDir():
+			return nil, l.refuse(p, "it is neither a regular file, a directory nor a link; a dataset cannot hold it")
+		case !filled[p]:
+			out.add(file{path: p, dir: true})
 		}
 	}
 	slices.SortFunc(out.files, func(a, b file) int { return strings.Compare(a.path, b.path) })
 	return out, nil
+}
+
+// resolve follows links within the dataset to what they lead to, and where that
+// is.
+func (l Location) resolve(p string, seen map[string]Info) (Info, string, error) {
+	at, i := p, seen[p]
+	for hops := 0; i.Mode&fs.ModeSymlink != 0; hops++ {
+		to, ok := l.inside(at, i.Link)
+		next, found := seen[to]
+		if !ok || !found || hops > 8 {
+			return i, at, l.refuse(p, fmt.Sprintf("it is a link to %s, which is not a file of the dataset; put the file in its place", Quote(i.Link)))
+		}
+		if next.Mode.IsDir() {
+			return i, at, l.refuse(p, "it is a link to a directory; a dataset cannot hold it")
+		}
+		at, i = to, next
+	}
+	return i, at, nil
 }
 
 // inside gives where a link leads, relative to the dataset.
@@ -101,6 +103,10 @@ func (l Location) inside(at, link string) (string, bool) {
 		to = path.Clean(link)
 	}
 	return strings.CutPrefix(to, l.Path+"/")
+}
+
+func (l Location) refuse(p, why string) error {
+	return &Error{Op: "read", Place: l.Backend.String(), Path: path.Join(l.Path, p), Kind: ErrInvalid, Err: errors.New(why)}
 }
 
 // clean reports whether a relative path stays below its root.
@@ -121,72 +127,44 @@ func (l *listing) add(f file) {
 	}
 }
 
-func (l *listing) find(p string) (*file, bool) {
-	if l.single {
-		return &l.files[0], true
+// listingOf is the listing that a dataset with this manifest has.
+func listingOf(m *checksum.Manifest) *listing {
+	l := &listing{single: m.Single}
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		l.add(file{path: e.Path, dir: e.Dir, size: e.Size})
 	}
-	i, ok := slices.BinarySearchFunc(l.files, p, func(f file, p string) int { return strings.Compare(f.path, p) })
-	if !ok {
-		return nil, false
-	}
-	return &l.files[i], true
+	return l
 }
 
-// sameSizes reports whether two listings have the same files with the same sizes.
-func (l *listing) sameSizes(o *listing) bool {
-	if l.single != o.single || len(l.files) != len(o.files) {
-		return false
-	}
-	for i := range l.files {
-		a, b := &l.files[i], &o.files[i]
-		if a.dir != b.dir || a.size != b.size || !l.single && a.path != b.path {
-			return false
-		}
-	}
-	return true
-}
-
-// against compares names and sizes of a source with its manifest. Without one it
-// only refuses a dataset that holds no file.
-func (l *listing) against(m *checksum.Manifest, at Location) error {
-	bad := func(err error) error {
-		return &Error{Op: "read", Place: at.Backend.String(), Path: at.Path, Kind: ErrCorrupt, Err: err,
-			Hint: "the source is not what it was; verify it at its own site"}
-	}
-	if m == nil {
-		if l.regular == 0 {
-			return bad(errors.New("it holds no file"))
-		}
-		return nil
-	}
-	if m.Single != l.single {
-		return bad(errors.New("it is a file where the manifest has a directory, or the other way round"))
+// compare lists the differences between two listings in names, kinds and sizes,
+// in the order of paths. Names of single files do not matter.
+func compare(want, got *listing) []checksum.Difference {
+	kind := map[bool]string{true: "a file", false: "a directory"}
+	if want.single != got.single {
+		return []checksum.Difference{{Path: ".", Kind: checksum.KindDiffers, Want: kind[want.single], Got: kind[got.single]}}
 	}
 	var ds []checksum.Difference
-	if !l.single {
-		for i := range m.Entries {
-			if _, ok := l.find(m.Entries[i].Path); !ok {
-				ds = append(ds, checksum.Difference{Path: m.Entries[i].Path, Kind: checksum.Missing})
-			}
-		}
-	}
-	for i := range l.files {
-		f := &l.files[i]
-		e, ok := m.Find(f.path)
-		if l.single {
-			e, ok = m.Entries[0], true
-		}
+	a, b := want.files, got.files
+	for len(a) > 0 || len(b) > 0 {
 		switch {
-		case !ok:
-			ds = append(ds, checksum.Difference{Path: f.path, Kind: checksum.Extra})
-		case e.Dir != f.dir:
-			ds = append(ds, checksum.Difference{Path: f.path, Kind: checksum.KindDiffers})
-		case e.Size != f.size:
-			ds = append(ds, checksum.Difference{Path: f.path, Kind: checksum.SizeDiffers, Want: fmt.Sprint(e.Size), Got: fmt.Sprint(f.size)})
+		case len(b) == 0 || len(a) > 0 && !want.single && a[0].path < b[0].path:
+			ds = append(ds, checksum.Difference{Path: a[0].path, Kind: checksum.Missing})
+			a = a[1:]
+			continue
+		case len(a) == 0 || !want.single && b[0].path < a[0].path:
+			ds = append(ds, checksum.Difference{Path: b[0].path, Kind: checksum.Extra})
+			b = b[1:]
+			continue
+		case a[0].dir != b[0].dir:
+			ds = append(ds, checksum.Difference{Path: a[0].path, Kind: checksum.KindDiffers, Want: kind[!a[0].dir], Got: kind[!b[0].dir]})
+		case a[0].size != b[0].size:
+			ds = append(ds, checksum.Difference{Path: a[0].path, Kind: checksum.SizeDiffers, Want: fmt.Sprint(a[0].size), Got: fmt.Sprint(b[0].size)})
 		}
+		a, b = a[1:], b[1:]
 	}
-	if err := checksum.Differ("it", ds); err != nil {
-		return bad(err)
-	}
-	return nil
+	return ds
 }
+
+// differ turns differences into an error.
+func differ(ds []checksum.Difference) error { return checksum.Differ("it", ds) }

@@ -11,11 +11,54 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// move gets every file into staging, with its digest compared.
-func (r *run) move(ctx context.Context) error {
-	if done, err := r.moveTree(ctx); done || err != nil {
-		return err
+// A mover is the way in which the files of a dataset get into staging.
+type mover int
+
+const (
+	stream mover = iota // by Open and Create
+	send                // by the target's program
+	fetch               // by the source's program
+)
+
+// mover tells how the files are moved: by a backend that moves whole datasets,
+// where one of the two is such a one and the other is this machine's disk.
+func (r *run) mover() mover {
+	_, sends := r.Target.Backend.(TreeCopier)
+	_, fetches := r.Source.Backend.(TreeCopier)
+	_, here := r.Source.Backend.(Disk)
+	_, to := r.Target.Backend.(Disk)
+	switch {
+	case sends && here:
+		return send
+	case fetches && to:
+		return fetch
 	}
+	return stream
+}
+
+// move gets every file into staging. Those that are streamed, and those that are
+// sent, have been compared with the manifest when it returns, or made it.
+func (r *run) move(ctx context.Context) error {
+	tree := &Tree{Stall: r.stall(), Progress: r.watch.move}
+	if r.Limit != nil && r.Limit.Limit() < 1<<50 {
+		tree.BytesPerSecond = int64(r.Limit.Limit())
+	}
+	switch r.mover() {
+	case send:
+		var err error
+		if r.result.Manifest, err = r.hashed(ctx, r.Source, r.source); err != nil {
+			return err
+		}
+		disk := r.Source.Backend.(Disk)
+		return r.Target.Backend.(TreeCopier).Send(ctx, disk.LocalPath(r.Source.Path), r.data(), r.source.single, tree)
+	case fetch:
+		disk := r.Target.Backend.(Disk)
+		return r.Source.Backend.(TreeCopier).Fetch(ctx, r.Source.Path, disk.LocalPath(r.data()), r.source.single, tree)
+	}
+	return r.moveFiles(ctx)
+}
+
+func (r *run) moveFiles(ctx context.Context) error {
 	// The largest first, so that the last worker is not alone with one.
 	order := make([]*file, len(r.source.files))
 	for i := range order {
@@ -25,8 +68,12 @@ func (r *run) move(ctx context.Context) error {
 
 	var mu sync.Mutex
 	entries := make([]checksum.Entry, 0, len(order))
+	parallel, err := r.parallel(ctx)
+	if err != nil {
+		return err
+	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(r.parallel(ctx))
+	g.SetLimit(parallel)
 	for _, f := range order {
 		if gctx.Err() != nil {
 			break
@@ -49,127 +96,66 @@ func (r *run) move(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}
-	if r.Manifest != nil {
-		r.result.Manifest = r.Manifest
+	if r.result.Manifest = r.Manifest; r.Manifest != nil {
 		return nil
 	}
-	m, err := checksum.NewManifest(entries, r.source.single)
-	if err != nil {
+	if r.result.Manifest, err = checksum.NewManifest(entries, r.source.single); err != nil {
 		return &Error{Op: "copy", Path: r.Source.Path, Kind: ErrInvalid, Err: err}
-	}
-	r.result.Manifest = m
-	return nil
-}
-
-// moveTree leaves the work to a backend that moves whole datasets, if one of the
-// two is such a one and the other is this machine's disk. Its work is then
-// checked: a fetched tree by reading it here, a sent one by reading it back, or
-// by whoever verifies the copy later.
-func (r *run) moveTree(ctx context.Context) (bool, error) {
-	tree := &Tree{Stall: r.stall(), Progress: r.watch.move}
-	if r.Limit != nil && r.Limit.Limit() < 1<<50 {
-		tree.BytesPerSecond = int64(r.Limit.Limit())
-	}
-	if t, ok := r.Target.Backend.(TreeCopier); ok {
-		disk, ok := r.Source.Backend.(Disk)
-		if !ok {
-			return false, nil
-		}
-		m, err := r.hashed(ctx, r.Source, r.source)
-		if err != nil {
-			return true, err
-		}
-		r.result.Manifest = m
-		r.watch.expect(0)
-		return true, errors.Join(t.Send(ctx, disk.LocalPath(r.Source.Path), r.data(), r.source.single, tree), r.unchanged(ctx))
-	}
-	if t, ok := r.Source.Backend.(TreeCopier); ok {
-		disk, ok := r.Target.Backend.(Disk)
-		if !ok {
-			return false, nil
-		}
-		if err := t.Fetch(ctx, r.Source.Path, disk.LocalPath(r.data()), r.source.single, tree); err != nil {
-			return true, err
-		}
-		staged := Location{r.Target.Backend, r.data()}
-		there, err := list(ctx, staged)
-		if err != nil {
-			return true, err
-		}
-		if err := there.against(r.Manifest, staged); err != nil {
-			return true, err
-		}
-		if r.result.Manifest, err = r.hashed(ctx, staged, there); err != nil {
-			return true, r.discard(ctx, err)
-		}
-		r.result.ReadBack = true
-		return true, r.unchanged(ctx)
-	}
-	return false, nil
-}
-
-// hashed reads a dataset and compares it with the manifest, or makes that.
-func (r *run) hashed(ctx context.Context, l Location, at *listing) (*checksum.Manifest, error) {
-	if r.Manifest == nil {
-		return r.hashAll(ctx, l, at, checksum.DefaultAlgorithms())
-	}
-	bad, err := r.differing(ctx, l, r.Manifest)
-	if err != nil {
-		return nil, err
-	}
-	if err := checksum.Differ("it", bad); err != nil {
-		return nil, &Error{Op: "read", Place: l.Backend.String(), Path: l.Path, Kind: ErrCorrupt, Err: err,
-			Hint: "verify the source at its own site"}
-	}
-	return r.Manifest, nil
-}
-
-// discard removes staged files that were found to be wrong, so that they are not
-// taken for finished the next time, and returns the error.
-func (r *run) discard(ctx context.Context, err error) error {
-	var d *checksum.DifferError
-	if !errors.As(err, &d) {
-		return err
-	}
-	for _, x := range d.Differences {
-		if x.Kind != checksum.Missing {
-			err = errors.Join(err, r.Target.Backend.Remove(ctx, r.target(x.Path)))
-		}
-	}
-	return err
-}
-
-// unchanged lists the source again and compares it with what it was.
-func (r *run) unchanged(ctx context.Context) error {
-	now, err := list(ctx, r.Source)
-	if err != nil {
-		return err
-	}
-	same := now.sameSizes(r.source)
-	if same {
-		for i := range now.files {
-			same = same && (now.files[i].dir || now.files[i].mtime.Equal(r.source.files[i].mtime))
-		}
-	}
-	if !same {
-		return &Error{Op: "read", Place: r.Source.Backend.String(), Path: r.Source.Path, Kind: ErrSourceChanged,
-			Hint: "it is tried again when it is at rest"}
 	}
 	return nil
 }
 
 // parallel is how many files are moved at once. Small files on a long link need
 // many: each takes several round trips.
-func (r *run) parallel(ctx context.Context) int {
+func (r *run) parallel(ctx context.Context) (int, error) {
 	if r.Parallel > 0 {
-		return r.Parallel
+		return r.Parallel, nil
 	}
 	for _, b := range []Backend{r.Source.Backend, r.Target.Backend} {
 		if t, ok := b.(RoundTripper); ok {
-			if rtt, err := t.RoundTrip(ctx); err == nil && rtt > long {
-				return 64
+			rtt, err := t.RoundTrip(ctx)
+			if err != nil {
+				return 0, err
+			}
+			if rtt > long {
+				return 64, nil
 			}
 		}
 	}
-	return 16
+	return 16, nil
+}
+
+// hashed reads a dataset and compares it with the manifest, or makes that.
+func (r *run) hashed(ctx context.Context, l Location, at *listing) (*checksum.Manifest, error) {
+	if r.Manifest == nil {
+		return r.hashAll(ctx, l, at)
+	}
+	bad, err := r.differing(ctx, l, r.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	if err := differ(bad); err != nil {
+		return nil, &Error{Op: "read", Place: l.Backend.String(), Path: l.Path, Kind: ErrCorrupt, Err: err,
+			Hint: "verify the source at its own site"}
+	}
+	return r.Manifest, nil
+}
+
+// unchanged lists the source again and compares it with what it was.
+func (r *run) unchanged(ctx context.Context) error {
+	now, err := list(ctx, r.Source, r.watch.alive)
+	if err != nil {
+		return err
+	}
+	err = differ(compare(r.source, now))
+	for i := 0; err == nil && i < len(now.files); i++ {
+		if f := &now.files[i]; !f.dir && !f.mtime.Equal(r.source.files[i].mtime) {
+			err = errors.New("the modification time of " + Quote(f.path) + " is not what it was")
+		}
+	}
+	if err != nil {
+		return &Error{Op: "read", Place: r.Source.Backend.String(), Path: r.Source.Path, Kind: ErrSourceChanged, Err: err,
+			Hint: "it is tried again when it is at rest"}
+	}
+	return nil
 }

@@ -15,6 +15,9 @@ const (
 	// chunk is how much is read, and written, at once.
 	chunk = 1 << 20
 
+	// buffered is how many chunks of one copy are in memory at once.
+	buffered = 64
+
 	// inFlight is how many chunks of one file are being written at once, where
 	// the target can write at offsets.
 	inFlight = 8
@@ -39,14 +42,14 @@ func (r *run) moveFile(ctx context.Context, f *file) (checksum.Entry, error) {
 	}
 	digest := checksum.NewEntryDigest(r.algorithms(f)...)
 	defer digest.Close()
-	offset, err := r.resumeAt(ctx, f, digest)
+	offset, complete, err := r.resumeAt(ctx, f, digest)
 	if err != nil {
 		return checksum.Entry{}, err
 	}
-	if offset > 0 || f.size == 0 {
+	if offset > 0 {
 		r.watch.skipped(offset)
 	}
-	if offset < f.size || f.size == 0 || !r.journal.get(f).Done {
+	if !complete {
 		if err := r.stream(ctx, f, offset, digest); err != nil {
 			return checksum.Entry{}, err
 		}
@@ -54,11 +57,23 @@ func (r *run) moveFile(ctx context.Context, f *file) (checksum.Entry, error) {
 	e := digest.Entry()
 	e.Path, e.ModTime = f.path, f.mtime.UTC()
 	if err := r.compare(f, &e); err != nil {
-		r.journal.forget(f)
-		return e, errors.Join(err, r.Target.Backend.Remove(ctx, r.target(f.path)))
+		return e, errors.Join(err, r.drop(ctx, f))
 	}
-	r.journal.done(f)
+	if !complete {
+		r.journal.done(f)
+	}
 	return e, nil
+}
+
+// entry is what the manifest says of a path.
+func (r *run) entry(p string) (checksum.Entry, bool) {
+	if r.Manifest == nil {
+		return checksum.Entry{}, false
+	}
+	if r.source.single {
+		return r.Manifest.Entries[0], true
+	}
+	return r.Manifest.Find(p)
 }
 
 // algorithms are those that are computed while a file passes: the one that the
@@ -96,61 +111,62 @@ func (r *run) compare(f *file, e *checksum.Entry) error {
 }
 
 // resumeAt finds out how much of a file is staged and good, and feeds these bytes
-// to the digest. The bytes are read from the side that is this machine: staged
-// ones are thereby verified against what is on disk.
-func (r *run) resumeAt(ctx context.Context, f *file, digest *checksum.EntryDigest) (int64, error) {
-	if !r.result.Resumed {
-		return 0, nil
-	}
-	staged, err := r.Target.Backend.Lstat(ctx, r.target(f.path))
-	if errors.Is(err, ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
+// to the digest. They are read from the side that is this machine: staged ones
+// are thereby verified as they are on disk. A file whose staged part is not good
+// is dropped.
+func (r *run) resumeAt(ctx context.Context, f *file, digest *checksum.EntryDigest) (offset int64, complete bool, err error) {
+	staged, ok := r.found(f)
+	if !ok {
+		return 0, false, nil
 	}
 	m := r.journal.get(f)
-	if r.journal.w == nil && staged.Size == f.size && staged.ModTime.Unix() == f.mtime.Unix() {
-		m = mark{Size: f.size, Offset: f.size, Done: true}
-		r.journal.done(f)
+	if !r.journal.kept() && staged.Size == f.size && staged.ModTime.Unix() == f.mtime.Unix() {
+		m.Offset, m.Done = f.size, true
 	}
-	if !staged.Mode.IsRegular() || m.Offset == 0 || staged.Size < m.Offset || m.Done && staged.Size != f.size {
-		return 0, r.Target.Backend.Remove(ctx, r.target(f.path))
+	if m.Offset == 0 && !m.Done || staged.Size < m.Offset || m.Done && staged.Size != f.size {
+		return 0, false, r.drop(ctx, f)
 	}
 	from, at := r.Source.Backend, f.at
 	if _, ok := r.Target.Backend.(Disk); ok {
-		from, at = r.Target.Backend, r.target(f.path)
+		from, at = r.Target.Backend, r.at(f.path)
 	}
 	src, err := from.Open(ctx, at, 0)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer src.Close()
 	if err := r.feed(ctx, io.LimitReader(src, m.Offset), digest); err != nil {
-		return 0, err
+		return 0, false, err
+	}
+	if !r.resumable(f, m, digest) {
+		digest.Reset()
+		return 0, false, r.drop(ctx, f)
+	}
+	return m.Offset, m.Done, nil
+}
+
+// resumable reports whether the part that was fed to the digest is what the
+// manifest says, as far as that says anything about a part.
+func (r *run) resumable(f *file, m mark, digest *checksum.EntryDigest) bool {
+	if digest.Size() != m.Offset {
+		return false
 	}
 	want, known := r.entry(f.path)
+	if !known {
+		return true
+	}
 	got := digest.Entry()
-	bad := digest.Size() != m.Offset
-	for i := range min(m.Offset, int64(len(got.Blocks))*checksum.BlockSize) / checksum.BlockSize {
-		bad = bad || known && int(i) < len(want.Blocks) && got.Blocks[i] != want.Blocks[i]
+	for i := range min(int(m.Offset/checksum.BlockSize), len(got.Blocks), len(want.Blocks)) {
+		if got.Blocks[i] != want.Blocks[i] {
+			return false
+		}
 	}
-	if m.Done && known && !bad {
-		bad = r.compare(f, &got) != nil
-	}
-	if bad {
-		// What is staged, or what was sent, is not what it should be.
-		r.journal.forget(f)
-		digest.Reset()
-		return 0, r.Target.Backend.Remove(ctx, r.target(f.path))
-	}
-	return m.Offset, nil
+	return !m.Done || r.compare(f, &got) == nil
 }
 
 // feed reads to the end of src into the digest.
 func (r *run) feed(ctx context.Context, src io.Reader, digest io.Writer) error {
 	buf := chunks.Get().(*[]byte)
-	defer chunks.Put(buf)
 	for {
 		if ctx.Err() != nil {
 			return ended(ctx)
@@ -159,10 +175,11 @@ func (r *run) feed(ctx context.Context, src io.Reader, digest io.Writer) error {
 		r.watch.alive()
 		digest.Write((*buf)[:n])
 		if err == io.EOF {
+			chunks.Put(buf)
 			return nil
 		}
 		if err != nil {
-			return err
+			return err // the read may still go on: its buffer is not used again
 		}
 	}
 }
@@ -174,7 +191,7 @@ func (r *run) stream(ctx context.Context, f *file, offset int64, digest *checksu
 		return err
 	}
 	defer src.Close()
-	dst, err := r.Target.Backend.Create(ctx, r.target(f.path), offset, f.size, f.mtime)
+	dst, err := r.Target.Backend.Create(ctx, r.at(f.path), offset, f.size, f.mtime)
 	if err != nil {
 		return err
 	}
@@ -192,13 +209,6 @@ func (r *run) stream(ctx context.Context, f *file, offset int64, digest *checksu
 	}
 	if n := digest.Size(); n != f.size {
 		return r.changed(f, fmt.Sprintf("it gave %d bytes and was listed with %d", n, f.size))
-	}
-	now, err := r.Source.Backend.Lstat(ctx, f.at)
-	if err != nil {
-		return err
-	}
-	if now.Size != f.size || !now.ModTime.Equal(f.mtime) {
-		return r.changed(f, "its size or modification time is not what it was")
 	}
 	return nil
 }
@@ -219,17 +229,10 @@ func (r *run) throttle(ctx context.Context, n int) error {
 			step = b
 		}
 		if err := r.Limit.WaitN(ctx, step); err != nil {
-			return cmpErr(ctx, err)
+			return orEnded(ctx, err)
 		}
 		r.watch.alive()
 		n -= step
 	}
 	return nil
-}
-
-func cmpErr(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ended(ctx)
-	}
-	return err
 }

@@ -18,22 +18,39 @@ type pipe struct {
 	offset int64 // of the next byte that is read
 }
 
-// next reads and hashes one chunk. It returns fewer bytes than asked for, or
-// none, only at the end. No more than the listed size is read, and one byte
-// beyond it, which tells that the file grew.
+// take waits until one more chunk of the copy may be in memory.
+func (p *pipe) take(ctx context.Context) (*[]byte, error) {
+	select {
+	case p.slots <- struct{}{}:
+		return chunks.Get().(*[]byte), nil
+	case <-ctx.Done():
+		return nil, ended(ctx)
+	}
+}
+
+// give ends the use of a chunk. One whose write failed, or was given up, may
+// still be read: it is left to the garbage collector.
+func (p *pipe) give(buf *[]byte, reusable bool) {
+	<-p.slots
+	if reusable {
+		chunks.Put(buf)
+	}
+}
+
+// next reads and hashes one chunk, up to the size that was listed and one byte
+// beyond, which would tell that the file grew. It returns no bytes at the end.
 func (p *pipe) next(ctx context.Context, buf []byte) (int, error) {
 	if ctx.Err() != nil {
 		return 0, ended(ctx)
 	}
-	n, err := io.ReadFull(p.src, buf)
-	if err == io.ErrUnexpectedEOF || err == io.EOF {
-		err = nil
-	}
-	if err != nil {
-		return 0, err
+	want := min(int64(len(buf)), p.file.size-p.offset+1)
+	n, err := io.ReadFull(p.src, buf[:want])
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return 0, orEnded(ctx, err)
 	}
 	p.digest.Write(buf[:n])
-	if p.digest.Size() > p.file.size {
+	p.offset += int64(n)
+	if p.offset > p.file.size {
 		return 0, p.changed(p.file, "it grew")
 	}
 	return n, p.throttle(ctx, n)
@@ -42,20 +59,23 @@ func (p *pipe) next(ctx context.Context, buf []byte) (int, error) {
 // straight writes in order: for targets that can do no other, and for files so
 // small that nothing would overlap.
 func (p *pipe) straight(ctx context.Context, dst io.Writer) error {
-	buf := chunks.Get().(*[]byte)
-	defer chunks.Put(buf)
+	buf, err := p.take(ctx)
+	if err != nil {
+		return err
+	}
 	for {
 		n, err := p.next(ctx, *buf)
-		if err != nil || n == 0 {
-			return err
+		if err == nil && n > 0 {
+			_, err = dst.Write((*buf)[:n])
 		}
-		if _, err := dst.Write((*buf)[:n]); err != nil {
-			return cmpErr(ctx, err)
+		if err != nil || n == 0 || p.offset == p.file.size && n < len(*buf) {
+			if err == nil {
+				p.watch.move(int64(n))
+			}
+			p.give(buf, err == nil)
+			return orEnded(ctx, err)
 		}
 		p.watch.move(int64(n))
-		if n < len(*buf) {
-			return nil
-		}
 	}
 }
 
@@ -66,23 +86,26 @@ func (p *pipe) striped(ctx context.Context, dst WriterAt) error {
 	g.SetLimit(inFlight)
 	front := &front{offset: p.offset, ready: map[int64]int64{}}
 	noted := p.offset
-	var syncs sync.WaitGroup
-	defer syncs.Wait()
+	syncs, sctx := errgroup.WithContext(gctx)
 	var failed error
-	for gctx.Err() == nil {
-		buf := chunks.Get().(*[]byte)
-		at := p.offset
-		n, err := p.next(gctx, *buf)
-		if err != nil || n == 0 {
-			chunks.Put(buf)
+	for {
+		buf, err := p.take(gctx)
+		if err != nil {
 			failed = err
 			break
 		}
-		p.offset += int64(n)
+		at := p.offset
+		n, err := p.next(gctx, *buf)
+		if err != nil || n == 0 {
+			p.give(buf, err == nil)
+			failed = err
+			break
+		}
 		g.Go(func() error {
-			defer chunks.Put(buf)
-			if _, err := dst.WriteAt((*buf)[:n], at); err != nil {
-				return cmpErr(gctx, err)
+			_, err := dst.WriteAt((*buf)[:n], at)
+			p.give(buf, err == nil)
+			if err != nil {
+				return orEnded(gctx, err)
 			}
 			p.watch.move(int64(n))
 			front.add(at, int64(n))
@@ -90,21 +113,29 @@ func (p *pipe) striped(ctx context.Context, dst WriterAt) error {
 		})
 		if reached := front.reached(); reached-noted >= journalEvery {
 			noted = reached
-			syncs.Wait() // one at a time, so that the journal only goes forward
-			syncs.Go(func() {
-				if _, err := dst.Sync(gctx); err == nil {
+			// One at a time, so that the journal only goes forward. An error says
+			// that bytes were lost, and may be said only once.
+			if failed = syncs.Wait(); failed != nil {
+				break
+			}
+			syncs, sctx = errgroup.WithContext(gctx)
+			syncs.Go(func() error {
+				_, err := dst.Sync(sctx)
+				if err == nil {
 					p.journal.reached(p.file, reached)
 				}
+				return orEnded(sctx, err)
 			})
 		}
 	}
-	if err := g.Wait(); err != nil {
-		return err
+	err := g.Wait()
+	if serr := syncs.Wait(); err == nil {
+		err = serr
 	}
-	if failed == nil && ctx.Err() != nil {
-		return ended(ctx)
+	if err == nil {
+		err = failed
 	}
-	return failed
+	return orEnded(ctx, err)
 }
 
 // A front is the offset up to which everything was written, while writes end in

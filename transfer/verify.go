@@ -4,33 +4,74 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"io"
 
 	"github.com/cax-go/cax/checksum"
 	"golang.org/x/sync/errgroup"
 )
 
-// readBack reads what was staged and compares it with the manifest. Files that
-// are wrong are removed from staging, so that the next try sends them anew.
-func (r *run) readBack(ctx context.Context) error {
+// weigh lists what was staged and compares names, kinds and sizes with the
+// source.
+func (r *run) weigh(ctx context.Context) error {
 	staged := Location{r.Target.Backend, r.data()}
-	there, err := list(ctx, staged)
+	there, err := list(ctx, staged, r.watch.alive)
 	if err != nil {
 		return err
 	}
-	if err := there.against(r.result.Manifest, staged); err != nil {
-		return r.discard(ctx, err)
+	return r.spoiled(ctx, compare(r.source, there))
+}
+
+// readBack reads what was staged and compares it with the manifest, or makes that
+// where files were fetched by a program that nobody could look into.
+func (r *run) readBack(ctx context.Context) error {
+	staged := Location{r.Target.Backend, r.data()}
+	if r.mover() == fetch {
+		if r.result.Manifest = r.Manifest; r.Manifest == nil {
+			there, err := list(ctx, staged, r.watch.alive)
+			if err != nil {
+				return err
+			}
+			if r.result.Manifest, err = r.hashAll(ctx, staged, there); err != nil {
+				return err
+			}
+			r.result.ReadBack = true
+			return nil
+		}
+	} else if !r.ReadBack {
+		return nil
 	}
 	bad, err := r.differing(ctx, staged, r.result.Manifest)
 	if err != nil {
 		return err
 	}
-	if err := checksum.Differ("it", bad); err != nil {
-		return r.discard(ctx, &Error{Op: "read back", Place: staged.Backend.String(), Path: r.Target.Path, Kind: ErrCorrupt, Err: err,
-			Hint: "these files are sent again at the next try"})
+	if err := r.spoiled(ctx, bad); err != nil {
+		return err
 	}
 	r.result.ReadBack = true
 	return nil
+}
+
+// spoiled is the error of staged files that are not what they should be. They are
+// removed, so that they are not taken for finished the next time.
+func (r *run) spoiled(ctx context.Context, ds []checksum.Difference) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	err := error(&Error{Op: "read back", Place: r.Target.Backend.String(), Path: r.Target.Path, Kind: ErrCorrupt, Err: differ(ds),
+		Hint: "these files are sent again at the next try"})
+	for _, d := range ds {
+		if d.Kind == checksum.Missing {
+			continue
+		}
+		p := r.data()
+		if !r.source.single && d.Path != "." {
+			p += "/" + d.Path
+		}
+		if rerr := r.Target.Backend.Remove(ctx, p); rerr != nil {
+			err = errors.Join(err, rerr)
+		}
+	}
+	return err
 }
 
 // hashBatch bounds how much one call of a Hasher is given, so that its end is
@@ -40,9 +81,13 @@ const (
 	hashBatchBytes = 4 << 30
 )
 
-// differing lists the files at a place that are not what the manifest says. By a
-// Hasher where the place has one, else by reading them through the backend. Sizes
-// have been compared before.
+// readAtOnce is how many files are read at once where they are only hashed:
+// reading and hashing overlap, and more only make a disk seek.
+const readAtOnce = 4
+
+// differing lists the files at a place that are not what the manifest says, in
+// the order of paths: by a Hasher where the place has one, else by reading them
+// through the backend. Sizes have been compared before.
 func (r *run) differing(ctx context.Context, l Location, m *checksum.Manifest) ([]checksum.Difference, error) {
 	at := func(e *checksum.Entry) string {
 		if m.Single {
@@ -50,53 +95,67 @@ func (r *run) differing(ctx context.Context, l Location, m *checksum.Manifest) (
 		}
 		return l.Path + "/" + e.Path
 	}
-	var mu sync.Mutex
-	var bad []checksum.Difference
-	judge := func(e *checksum.Entry, got checksum.Sum) {
-		if w := e.Sum(got.Algorithm()); w != got {
-			mu.Lock()
-			defer mu.Unlock()
-			bad = append(bad, checksum.Difference{Path: e.Path, Kind: checksum.DigestDiffers, Want: w.String(), Got: got.String()})
-		}
-	}
 	var files []*checksum.Entry
 	for i := range m.Entries {
 		if !m.Entries[i].Dir {
 			files = append(files, &m.Entries[i])
 		}
 	}
-	if h, ok := l.Backend.(Hasher); ok {
-		done, err := r.byHasher(ctx, h, files, at, judge)
-		if done || err != nil {
-			return bad, err
+	sums := make([]checksum.Sum, len(files))
+	done, err := r.byHasher(ctx, l, files, at, sums)
+	if err != nil {
+		return nil, err
+	}
+	if !done {
+		err := r.eachFile(ctx, len(files), func(ctx context.Context, i int) error {
+			d := checksum.NewDigest(comparedBy(files[i]))
+			defer d.Close()
+			err := r.read(ctx, l.Backend, at(files[i]), d)
+			sums[i] = d.Sum(comparedBy(files[i]))
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(4) // reading and hashing overlap; more only seek
-	for _, e := range files {
-		g.Go(func() error {
-			src, err := l.Backend.Open(gctx, at(e), 0)
-			if err != nil {
-				return err
-			}
-			defer src.Close()
-			d := checksum.NewDigest(comparedBy(e))
-			defer d.Close()
-			if err := r.feed(gctx, src, d); err != nil {
-				return err
-			}
-			judge(e, d.Sum(comparedBy(e)))
-			return nil
-		})
+	var bad []checksum.Difference
+	for i, e := range files {
+		if w := e.Sum(sums[i].Algorithm()); w != sums[i] || w.IsZero() {
+			bad = append(bad, checksum.Difference{Path: e.Path, Kind: checksum.DigestDiffers, Want: w.String(), Got: sums[i].String()})
+		}
 	}
-	err := g.Wait()
-	return bad, err
+	return bad, nil
+}
+
+// eachFile runs f for each index, a few at once.
+func (r *run) eachFile(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(readAtOnce)
+	for i := range n {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return f(gctx, i) })
+	}
+	return orEnded(ctx, g.Wait())
+}
+
+// read reads a whole file into a digest.
+func (r *run) read(ctx context.Context, b Backend, path string, d io.Writer) error {
+	src, err := b.Open(ctx, path, 0)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	return r.feed(ctx, src, d)
 }
 
 // byHasher lets the far side hash; it reports false if that cannot do it.
-func (r *run) byHasher(ctx context.Context, h Hasher, files []*checksum.Entry, at func(*checksum.Entry) string,
-	judge func(*checksum.Entry, checksum.Sum)) (bool, error) {
-
+func (r *run) byHasher(ctx context.Context, l Location, files []*checksum.Entry, at func(*checksum.Entry) string, sums []checksum.Sum) (bool, error) {
+	h, ok := l.Backend.(Hasher)
+	if !ok {
+		return false, nil
+	}
 	algs := []checksum.Algorithm{checksum.XXH3_128, checksum.SHA512, checksum.SHA256, checksum.MD5}
 	for len(files) > 0 {
 		n, size := 0, int64(0)
@@ -106,7 +165,7 @@ func (r *run) byHasher(ctx context.Context, h Hasher, files []*checksum.Entry, a
 			paths = append(paths, at(files[n]))
 			n++
 		}
-		var sums []checksum.Sum
+		var got []checksum.Sum
 		err := error(&Error{Op: "hash", Kind: ErrUnsupported})
 		for len(algs) > 0 && errors.Is(err, ErrUnsupported) {
 			if files[0].Sum(algs[0]).IsZero() {
@@ -114,7 +173,7 @@ func (r *run) byHasher(ctx context.Context, h Hasher, files []*checksum.Entry, a
 				continue
 			}
 			r.watch.expect(size)
-			if sums, err = h.Hash(ctx, algs[0], paths); errors.Is(err, ErrUnsupported) {
+			if got, err = h.Hash(ctx, algs[0], paths); errors.Is(err, ErrUnsupported) {
 				algs = algs[1:]
 			}
 		}
@@ -124,47 +183,38 @@ func (r *run) byHasher(ctx context.Context, h Hasher, files []*checksum.Entry, a
 		if err != nil {
 			return true, err
 		}
-		if len(sums) != n {
-			return true, &Error{Op: "hash", Kind: ErrTransient, Err: fmt.Errorf("%d sums for %d files", len(sums), n)}
+		if len(got) != n {
+			return true, &Error{Op: "hash", Place: l.Backend.String(), Path: l.Path, Kind: ErrTransient, Err: fmt.Errorf("%d sums for %d files", len(got), n)}
 		}
-		for i := range sums {
-			judge(files[i], sums[i])
-		}
+		copy(sums, got)
 		r.watch.alive()
-		files = files[n:]
+		files, sums = files[n:], sums[n:]
 	}
 	return true, nil
 }
 
 // hashAll reads a dataset and makes its manifest.
-func (r *run) hashAll(ctx context.Context, l Location, at *listing, algs []checksum.Algorithm) (*checksum.Manifest, error) {
+func (r *run) hashAll(ctx context.Context, l Location, at *listing) (*checksum.Manifest, error) {
 	entries := make([]checksum.Entry, len(at.files))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(4)
-	for i := range at.files {
+	err := r.eachFile(ctx, len(at.files), func(ctx context.Context, i int) error {
 		f := &at.files[i]
 		if f.dir {
 			entries[i] = checksum.Entry{Path: f.path, Dir: true}
-			continue
-		}
-		g.Go(func() error {
-			src, err := l.Backend.Open(gctx, f.at, 0)
-			if err != nil {
-				return err
-			}
-			defer src.Close()
-			d := checksum.NewEntryDigest(algs...)
-			defer d.Close()
-			if err := r.feed(gctx, src, d); err != nil {
-				return err
-			}
-			entries[i] = d.Entry()
-			entries[i].Path, entries[i].ModTime = f.path, f.mtime.UTC()
 			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+		}
+		d := checksum.NewEntryDigest(checksum.DefaultAlgorithms()...)
+		defer d.Close()
+		err := r.read(ctx, l.Backend, f.at, d)
+		entries[i] = d.Entry()
+		entries[i].Path, entries[i].ModTime = f.path, f.mtime.UTC()
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	return checksum.NewManifest(entries, at.single)
+	m, err := checksum.NewManifest(entries, at.single)
+	if err != nil {
+		return nil, &Error{Op: "read", Place: l.Backend.String(), Path: l.Path, Kind: ErrInvalid, Err: err}
+	}
+	return m, nil
 }

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,6 +17,9 @@ type watchdog struct {
 	began    time.Time
 	cancel   context.CancelCauseFunc
 	ended    chan struct{}
+
+	mu   sync.RWMutex
+	over bool // nobody is told anything any more
 }
 
 // slowest is the rate, in bytes per second, that a step which cannot tell how it
@@ -44,9 +48,23 @@ func watch(ctx context.Context, limit time.Duration, p Progress) (context.Contex
 	return ctx, w
 }
 
+// stop ends the watch. From then on nobody is told anything, whatever is left
+// behind.
 func (w *watchdog) stop() {
 	w.cancel(context.Canceled)
 	<-w.ended
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+}
+
+// tell calls f unless the copy is over.
+func (w *watchdog) tell(f func()) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if !w.over {
+		f()
+	}
 }
 
 // alive notes that something happened.
@@ -58,30 +76,23 @@ func (w *watchdog) expect(n int64) {
 	w.last.Store(int64(time.Since(w.began) + time.Duration(float64(n)/slowest*float64(time.Second))))
 }
 
-func (w *watchdog) start(files int, bytes int64) {
+// report notes that something happened and tells the progress, if there is one.
+func (w *watchdog) report(f func(Progress)) {
+	w.alive()
 	if w.progress != nil {
-		w.progress.Start(files, bytes)
+		w.tell(func() { f(w.progress) })
 	}
+}
+
+func (w *watchdog) start(files int, bytes int64) {
+	w.report(func(p Progress) { p.Start(files, bytes) })
 }
 
 func (w *watchdog) move(n int64) {
-	w.alive()
 	w.moved.Add(n)
-	if w.progress != nil {
-		w.progress.Moved(n)
-	}
+	w.report(func(p Progress) { p.Moved(n) })
 }
 
-func (w *watchdog) skipped(n int64) {
-	w.alive()
-	if w.progress != nil {
-		w.progress.Skipped(n)
-	}
-}
+func (w *watchdog) skipped(n int64) { w.report(func(p Progress) { p.Skipped(n) }) }
 
-func (w *watchdog) file(path string) {
-	w.alive()
-	if w.progress != nil {
-		w.progress.File(path)
-	}
-}
+func (w *watchdog) file(path string) { w.report(func(p Progress) { p.File(path) }) }

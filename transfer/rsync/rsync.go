@@ -1,0 +1,274 @@
+package rsync
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cax-go/cax/transfer"
+	"github.com/cax-go/cax/transfer/scp"
+	"github.com/cax-go/cax/transfer/ssh"
+)
+
+// Options configures a Backend. nil: the defaults.
+type Options struct {
+	Rsync string // the program; "": rsync, looked up in PATH
+	SSH   string // the program; "": ssh
+}
+
+// A Backend is an account on a server with rsync and a POSIX shell. It is safe
+// for concurrent use.
+type Backend struct {
+	*scp.Backend
+	pool *ssh.Pool
+	o    Options
+}
+
+var (
+	_ transfer.Backend    = (*Backend)(nil)
+	_ transfer.TreeCopier = (*Backend)(nil)
+)
+
+// New returns a backend. File operations go over the pool's connections; rsync
+// makes one of its own for each dataset. Closing it does not close the pool.
+func New(pool *ssh.Pool, o *Options) *Backend {
+	b := &Backend{Backend: scp.New(pool), pool: pool, o: Options{Rsync: "rsync", SSH: "ssh"}}
+	if o != nil && o.Rsync != "" {
+		b.o.Rsync = o.Rsync
+	}
+	if o != nil && o.SSH != "" {
+		b.o.SSH = o.SSH
+	}
+	return b
+}
+
+// String is like "rsync://cax@midway:22".
+func (b *Backend) String() string { return "rsync://" + b.pool.String() }
+
+// Create returns transfer.ErrUnsupported: rsync brings the files.
+func (b *Backend) Create(_ context.Context, p string, _, _ int64, _ time.Time) (io.WriteCloser, error) {
+	return nil, &transfer.Error{Op: "create", Place: b.String(), Path: p, Kind: transfer.ErrUnsupported}
+}
+
+// Send implements [transfer.TreeCopier].
+func (b *Backend) Send(ctx context.Context, local, remote string, single bool, t *transfer.Tree) error {
+	return b.run(ctx, t, single, path.Dir(remote)+"/partial", func(spec string) (string, string) {
+		return ends(local, single), spec + ends(remote, single)
+	}, local)
+}
+
+// Fetch implements [transfer.TreeCopier].
+func (b *Backend) Fetch(ctx context.Context, remote, local string, single bool, t *transfer.Tree) error {
+	return b.run(ctx, t, single, path.Dir(local)+"/partial", func(spec string) (string, string) {
+		return spec + ends(remote, single), ends(local, single)
+	}, remote)
+}
+
+// ends gives a directory the slash that makes rsync mean what is in it.
+func ends(p string, single bool) string {
+	if single {
+		return p
+	}
+	return p + "/"
+}
+
+func (b *Backend) run(ctx context.Context, t *transfer.Tree, single bool, partial string, paths func(spec string) (from, to string), about string) error {
+	target := b.pool.Target()
+	shell, done, err := b.remoteShell(target)
+	if err != nil {
+		return err
+	}
+	defer done()
+	host := target.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	from, to := paths(target.User + "@" + host + ":")
+	args := []string{"--times", "--copy-links", "--secluded-args", "--partial-dir=" + partial, "--rsh=" + shell,
+		"--info=progress2", "--no-human-readable", "--outbuf=L", "--chmod=D755,F644"}
+	if !single {
+		// The staged tree becomes what the source is, whatever an earlier try left.
+		args = append(args, "--recursive", "--delete")
+	}
+	if t.BytesPerSecond > 0 {
+		args = append(args, "--bwlimit="+strconv.FormatInt(max(1, t.BytesPerSecond/1024), 10))
+	}
+	cmd := exec.Command(b.o.Rsync, append(args, "--", from, to)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "RSYNC_PROTECT_ARGS=1")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	stderr := &tail{}
+	cmd.Stderr = stderr
+	isolate(cmd)
+	err = supervise(ctx, cmd, func() { progress(stdout, t.Progress) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return b.failed(ctx, about, path.Dir(to), err, stderr.String())
+}
+
+// supervise runs a command to its end, or kills its process group when the
+// context ends. The command also dies with this process: that signal comes at the
+// end of the thread that started it, so the thread is kept.
+func supervise(ctx context.Context, cmd *exec.Cmd, read func()) error {
+	ended := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			ended <- err
+			return
+		}
+		stop := context.AfterFunc(ctx, func() { killGroup(cmd.Process.Pid) })
+		read()
+		err := cmd.Wait()
+		stop()
+		ended <- err
+	}()
+	return <-ended
+}
+
+// progress reads what --info=progress2 prints: lines that are overwritten, whose
+// first field is the number of bytes so far.
+func progress(r io.Reader, tell func(int64)) {
+	sc := bufio.NewScanner(r)
+	sc.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		if i := bytes.IndexAny(data, "\r\n"); i >= 0 {
+			return i + 1, data[:i], nil
+		}
+		if atEOF && len(data) > 0 {
+			return len(data), data, nil
+		}
+		return 0, nil, nil
+	})
+	var last int64
+	for sc.Scan() {
+		f := strings.Fields(sc.Text())
+		if len(f) == 0 {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.ReplaceAll(f[0], ",", ""), 10, 64)
+		if err == nil && n > last {
+			if tell != nil {
+				tell(n - last)
+			}
+			last = n
+		}
+	}
+}
+
+// failed gives the end of rsync a kind, by its exit codes (rsync(1), EXIT VALUES).
+func (b *Backend) failed(ctx context.Context, about, dir string, err error, said string) error {
+	if err == nil {
+		return nil
+	}
+	e := &transfer.Error{Op: "rsync", Place: b.String(), Path: about, Kind: transfer.ErrTransient, Hint: "it is tried again"}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		e.Kind, e.Err, e.Hint = transfer.ErrUnsupported, err, "install rsync, or use method scp"
+		return e
+	}
+	e.Err = fmt.Errorf("exit code %d: %s", exit.ExitCode(), said)
+	switch exit.ExitCode() {
+	case 1, 2, 4: // syntax, protocol, an option that one side does not know
+		e.Kind, e.Hint = transfer.ErrUnsupported, "see that both sides have rsync 3.1 or newer"
+	case 24: // source files vanished
+		e.Kind, e.Hint = transfer.ErrSourceChanged, "it is tried again when the source is at rest"
+	case 3, 11, 23: // file input or output, partial transfer
+		if _, err := b.Lstat(ctx, dir); errors.Is(err, transfer.ErrPermission) {
+			e.Kind = transfer.ErrPermission
+		}
+		if free, err := b.Free(ctx, dir); err == nil && free < 1<<20 {
+			e.Kind, e.Hint = transfer.ErrNoSpace, "make room there"
+		}
+	case 127:
+		e.Kind, e.Hint = transfer.ErrUnsupported, "install rsync there, or use method scp"
+	}
+	return e
+}
+
+// remoteShell is the command by which rsync reaches the server: ssh with our own
+// policy, whatever the user's configuration says.
+func (b *Backend) remoteShell(t ssh.Target) (string, func(), error) {
+	done := func() {}
+	args := []string{b.o.SSH, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "Compression=no",
+		"-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4", "-p", strconv.Itoa(t.Port)}
+	option := func(o string) { args = append(args, "-o", o) }
+	if t.ConfigFile != "" {
+		args = append(args, "-F", t.ConfigFile)
+	} else {
+		args = append(args, "-F", "none")
+	}
+	known := t.KnownHosts
+	if t.HostKey != "" {
+		dir, err := os.MkdirTemp("", "cax-hostkey-*")
+		if err != nil {
+			return "", done, err
+		}
+		done = func() { os.RemoveAll(dir) }
+		file := dir + "/known_hosts"
+		if err := os.WriteFile(file, []byte("cax-pinned "+t.HostKey+"\n"), 0o600); err != nil {
+			return "", done, err
+		}
+		known = []string{file}
+		option("HostKeyAlias=cax-pinned")
+	}
+	var quoted []string
+	for _, k := range known {
+		quoted = append(quoted, `"`+k+`"`)
+	}
+	option("UserKnownHostsFile=" + strings.Join(quoted, " "))
+	option("GlobalKnownHostsFile=none")
+	if len(t.IdentityFiles) > 0 {
+		option("IdentitiesOnly=yes")
+		for _, f := range t.IdentityFiles {
+			args = append(args, "-i", f)
+		}
+	}
+	if t.AgentSocket != "" {
+		option(`IdentityAgent="` + t.AgentSocket + `"`)
+	} else {
+		option("IdentityAgent=none")
+	}
+	for i, a := range args {
+		// rsync(1), --rsh: within single quotes, two of them stand for one.
+		args[i] = "'" + strings.ReplaceAll(a, "'", "''") + "'"
+	}
+	return strings.Join(args, " "), done, nil
+}
+
+// A tail keeps the end of what a program says.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	const kept = 2 << 10
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	if over := len(t.b) - kept; over > 0 {
+		t.b = t.b[over:]
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.b))
+}

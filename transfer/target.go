@@ -1,0 +1,68 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"path"
+
+	"github.com/cax-go/cax/checksum"
+)
+
+// lookAtTarget deals with what stands under the final name: the dataset itself
+// is adopted, anything else is moved aside.
+func (r *run) lookAtTarget(ctx context.Context) (adopted bool, err error) {
+	t := r.Target
+	if _, err := t.Backend.Lstat(ctx, t.Path); errors.Is(err, ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if !r.Suspect {
+		m, err := r.sameAsTarget(ctx)
+		if err != nil {
+			return false, err
+		}
+		if m != nil {
+			r.result.Manifest, r.result.Adopted, r.result.ReadBack = m, true, true
+			r.watch.skipped(r.source.bytes)
+			return true, r.judge(ctx)
+		}
+	}
+	aside := beside(t.Path, asideName(path.Base(t.Path), r.Claim, r.now()))
+	if err := t.Backend.Rename(ctx, t.Path, aside); err != nil {
+		return false, err
+	}
+	if r.Aside != nil {
+		r.watch.tell(func() { r.Aside(t.Path, aside) })
+	}
+	return false, nil
+}
+
+// sameAsTarget compares the target with the source and returns the manifest of
+// both, nil if they differ.
+func (r *run) sameAsTarget(ctx context.Context) (*checksum.Manifest, error) {
+	there, err := list(ctx, r.Target, r.watch.alive)
+	if errors.Is(err, ErrInvalid) {
+		return nil, nil // holds what no dataset holds
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(compare(r.source, there)) > 0 {
+		return nil, nil
+	}
+	m := r.Manifest
+	if m == nil {
+		if m, err = r.hashAll(ctx, r.Source, r.source); err != nil {
+			return nil, err
+		}
+		if err := r.unchanged(ctx); err != nil {
+			return nil, err
+		}
+	}
+	bad, err := r.differing(ctx, r.Target, m)
+	if err != nil || len(bad) > 0 {
+		return nil, err
+	}
+	return m, nil
+}

@@ -1,0 +1,30 @@
+package transfertest
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Missing skips the test because a part is not there, or fails it where
+// CAX_REQUIRE, a comma-separated list, names the part.
+func Missing(t testing.TB, part, why, install string) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("CAX_REQUIRE"), ","), part) {
+		t.Fatalf("%s is required and cannot be used: %s; install it with: %s", part, why, install)
+	}
+	t.Skipf("%s: %s; install it with: %s", part, why, install)
+}
+
+// RequireTool skips the test, or fails it, where a program is not installed.
+func RequireTool(t testing.TB, part, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		Missing(t, part, program+" is not on the PATH", "apt-get install "+program)
+	}
+}
+
+// Long reports whether tests should run at full length (CAX_LONG=1).
+func Long() bool { return os.Getenv("CAX_LONG") == "1" }
