@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,14 +55,18 @@ type Job struct {
 	// It is a part of a file name, of at most 64 bytes.
 	Claim string
 
-	// Continue names an earlier claim whose holder is known to have stopped: what
-	// it left in staging is continued in place. "" if there is none.
-	Continue string
+	// Continue names earlier claims whose holders are known to have stopped: what
+	// the first of them that left something has in staging is continued in place.
+	Continue []string
 
-	// Adopt names an earlier claim whose holder is only silent and may wake up:
-	// what it left in staging is first moved out of its reach, and its files
-	// count once they were copied to fresh inodes and hashed. "" if there is none.
-	Adopt string
+	// Adopt names earlier claims whose holders are only silent and may wake up:
+	// what they left in staging is first moved out of their reach, and its files
+	// count once they were copied to fresh inodes and hashed.
+	Adopt []string
+
+	// Staged is called when nothing of an earlier claim is needed any more: what
+	// there was is in the staging folder of this one. nil: nobody is told.
+	Staged func()
 
 	// Manifest is what the source should be. nil: it is made from the bytes
 	// that are read (Result.Manifest), with checksum.DefaultAlgorithms.
@@ -138,7 +143,7 @@ func (j *Job) check() error {
 			return bad(j.Target.Path, "the source and the target are one, or one holds the other")
 		}
 	}
-	for _, id := range []string{j.Claim, j.Continue, j.Adopt} {
+	for _, id := range slices.Concat([]string{j.Claim}, j.Continue, j.Adopt) {
 		if strings.ContainsAny(id, "/\x00") || len(id) > 64 {
 			return bad(j.Target.Path, "a claim id must be a file name of at most 64 bytes")
 		}

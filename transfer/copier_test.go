@@ -210,8 +210,8 @@ func TestResume(t *testing.T) {
 // left; a file that was damaged in staging is sent again.
 func TestTakeOver(t *testing.T) {
 	for name, take := range map[string]func(*transfer.Job){
-		"stopped": func(j *transfer.Job) { j.Continue = "0001" },
-		"silent":  func(j *transfer.Job) { j.Adopt = "0001" },
+		"stopped": func(j *transfer.Job) { j.Continue = []string{"0001"} },
+		"silent":  func(j *transfer.Job) { j.Adopt = []string{"0001"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			j, from, to := sites(t, some)
@@ -238,7 +238,7 @@ func TestTakeOver(t *testing.T) {
 			if res.Sent != int64(len(some["a"])) || !res.Resumed {
 				t.Errorf("sent %d bytes, want only the damaged file; result %+v", res.Sent, res)
 			}
-			if j.Adopt != "" {
+			if j.Adopt != nil {
 				if _, err := zombie.WriteAt([]byte("zombie"), 0); err != nil {
 					t.Fatal(err)
 				}

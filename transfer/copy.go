@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"sync"
 	"time"
 )
@@ -201,10 +202,7 @@ func (r *run) finish(ctx context.Context) (*Result, error) {
 	if err := r.sync(ctx, r.Target.Path); err != nil {
 		return nil, err
 	}
-	for _, claim := range []string{r.Claim, r.Continue, r.Adopt} {
-		if claim == "" {
-			continue
-		}
+	for _, claim := range slices.Concat([]string{r.Claim}, r.Continue, r.Adopt) {
 		left := beside(r.Target.Path, StagingName(path.Base(r.Target.Path), claim))
 		if err := r.Target.Backend.Remove(ctx, left); err != nil {
 			return nil, err

@@ -36,14 +36,19 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	took, err := r.take(ctx, r.Adopt, r.old())
-	if err != nil {
-		return err
-	}
-	if took {
-		if err := r.adoptOld(ctx); err != nil {
+	for _, claim := range r.Adopt {
+		took, err := r.take(ctx, claim, r.old())
+		if err != nil {
 			return err
 		}
+		if took {
+			if err := r.adoptOld(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if r.Staged != nil {
+		r.watch.tell(r.Staged)
 	}
 	return r.reserve(ctx)
 }
@@ -60,8 +65,10 @@ func (r *run) openStaging(ctx context.Context) error {
 	case !errors.Is(err, ErrNotExist):
 		return err
 	}
-	if took, err := r.take(ctx, r.Continue, r.staging); took || err != nil {
-		return err
+	for _, claim := range r.Continue {
+		if took, err := r.take(ctx, claim, r.staging); took || err != nil {
+			return err
+		}
 	}
 	return b.Mkdir(ctx, r.staging)
 }
@@ -69,7 +76,7 @@ func (r *run) openStaging(ctx context.Context) error {
 // take renames the staging folder of another claim; it reports whether there was
 // one.
 func (r *run) take(ctx context.Context, claim, to string) (bool, error) {
-	if claim == "" || claim == r.Claim {
+	if claim == r.Claim {
 		return false, nil
 	}
 	from := beside(r.staging, StagingName(path.Base(r.Target.Path), claim))

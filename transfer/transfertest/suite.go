@@ -484,8 +484,8 @@ func testResumePull(t *testing.T, h Harness, b transfer.Backend) { testResume(t,
 
 func testResume(t *testing.T, h Harness, b transfer.Backend, push bool) {
 	for name, take := range map[string]func(j *transfer.Job){
-		"stopped": func(j *transfer.Job) { j.Continue = "0001" },
-		"silent":  func(j *transfer.Job) { j.Adopt = "0001" },
+		"stopped": func(j *transfer.Job) { j.Continue = []string{"0001"} },
+		"silent":  func(j *transfer.Job) { j.Adopt = []string{"0001"} },
 	} {
 		res := resume(t, job(t, b, push), take)
 		// rsync counts what it sends of its own, and looks at every file.
@@ -506,7 +506,7 @@ func testDamagedInStaging(t *testing.T, _ Harness, b transfer.Backend) {
 		must(t, err)
 		must(t, os.WriteFile(staged, []byte("alphA"), 0o644))
 		must(t, os.Chtimes(staged, st.ModTime(), st.ModTime()))
-		j2.Continue = "0001"
+		j2.Continue = []string{"0001"}
 		_, err = new(transfer.Copier).Copy(t.Context(), *j2)
 		if err == nil {
 			return // found and mended at once, as on a local disk
