@@ -30,17 +30,14 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 	}
 	from, to := t.ends(env.Site, remote)
 	src, _ := r.Copy(rundb.Key{Type: k.Type, Version: k.Version, Host: from.Name})
-	job := transfer.Job{
-		Adopt:    true,
-		ReadBack: to.Verify == verifyRemote,
-	}
+	job := transfer.Job{ReadBack: to.Verify == verifyRemote}
 	w := &work{env: env, run: r, d: d}
 	if err := t.claim(ctx, w, from, to, &src, &job); err != nil {
 		if errors.Is(err, rundb.ErrConflict) {
 			env.Log.Debug("somebody was faster", append(fields(d), zap.Error(err))...)
 			return nil
 		}
-		return err
+		return w.error(err)
 	}
 	return w.under(ctx, func(ctx context.Context, confirm func(context.Context) error) (rundb.Status, bson.D, error) {
 		return t.transfer(ctx, w, from, to, &src, job, confirm)
@@ -67,19 +64,33 @@ func (t copyTask) claim(ctx context.Context, w *work, from, to *Site, src *rundb
 			Err:  errors.New("the record's location is outside the directories of the site"),
 			Hint: "correct the location in the run database, or the site's dir_* keys"}
 	}
+	claim.Left = leftovers(&dst, w.env.Owner)
 	held, err := w.env.Store.Reclaim(ctx, w.run.ID, dst, rundb.Transferring, claim)
 	if err != nil {
 		return err
 	}
 	w.held, w.before = held, dst.Error
-	switch {
-	case dst.Claim != nil && gone(dst.Claim.Owner, w.env.Owner):
-		job.Continue = dst.Claim.ID
-	case dst.Claim == nil && dst.Error != nil:
-		job.Continue = dst.Error.Staging
-	}
+	w.left, job.Continue, job.Adopt = claim.Left, claim.Left.Continue, claim.Left.Adopt
 	job.Suspect = dst.Error != nil && dst.Error.Class == ClassCorrupt
 	return nil
+}
+
+// leftovers are the claims that may have left something of a copy in staging: the
+// one that is on the record, and those that it, or the last failure, names.
+func leftovers(c *rundb.Copy, me rundb.Owner) rundb.Leftovers {
+	if c.Claim == nil {
+		if c.Error == nil {
+			return rundb.Leftovers{}
+		}
+		return c.Error.Left
+	}
+	l := c.Claim.Left
+	if gone(c.Claim.Owner, me) {
+		l.Continue = append([]string{c.Claim.ID}, l.Continue...)
+	} else {
+		l.Adopt = append([]string{c.Claim.ID}, l.Adopt...)
+	}
+	return l
 }
 
 // transfer moves the bytes and says what the record becomes.
@@ -117,6 +128,7 @@ func (t copyTask) transfer(ctx context.Context, w *work, from, to *Site, src *ru
 	job.Claim = w.held.ID
 	job.BeforeCommit = confirm
 	job.Progress = w.progress
+	job.Staged = func() { w.staged(ctx) }
 	job.Aside = func(was, now string) {
 		w.event(ctx, "aside", fmt.Sprintf("%q at %s was not this dataset and was moved to %q", was, to.Name, now), nil)
 	}

@@ -43,10 +43,13 @@ func (t copyTask) Select(env *Env) []Candidates {
 	for _, typ := range env.Site.Types() {
 		for _, name := range t.options(env.Site) {
 			remote, ok := env.Config.Site(name)
-			if !ok {
+			if !ok || !remote.Method.native() {
 				continue
 			}
 			from, to := t.ends(env.Site, remote)
+			if to.Dir(typ) == "" {
+				continue
+			}
 			have := rundb.CopyMatch{
 				Types:    []rundb.Type{typ},
 				Hosts:    []string{from.Name},
@@ -62,12 +65,24 @@ func (t copyTask) Select(env *Env) []Candidates {
 			if to.Verify == verifyRemote {
 				unfinished.Statuses = append(unfinished.Statuses, rundb.Verifying)
 			}
-			cs = append(cs,
-				Candidates{rundb.Query{Missing: &rundb.Missing{Have: have, At: to.Name}}, remote.Name},
-				Candidates{rundb.Query{Copies: []rundb.CopyMatch{have, unfinished}}, remote.Name})
+			q := rundb.Query{Names: env.Site.DatasetList, From: t.youngerThan(env, typ)}
+			fresh, again := q, q
+			fresh.Missing = &rundb.Missing{Have: have, At: to.Name}
+			again.Copies = []rundb.CopyMatch{have, unfinished}
+			cs = append(cs, Candidates{fresh, remote.Name}, Candidates{again, remote.Name})
 		}
 	}
 	return cs
+}
+
+// youngerThan is a time before which no run has started that may be pulled, so
+// that a query need not find all those that a purge has made room for. It leaves
+// a day for clocks that differ; decide looks at the run itself.
+func (t copyTask) youngerThan(env *Env, typ rundb.Type) time.Time {
+	if t.push || typ != rundb.Raw || env.Site.Purge == nil || env.Only.Named() {
+		return time.Time{}
+	}
+	return env.Clock.now().Add(-time.Duration(*env.Site.Purge+1) * 24 * time.Hour)
 }
 
 func (t copyTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {

@@ -91,6 +91,17 @@ func (d *Daemon) Once(ctx context.Context) (Summary, error) {
 	return total, errors.Join(errs...)
 }
 
+// tellEvery is how often a daemon that has nothing new to say says so: silence
+// must not look like health.
+const tellEvery = time.Hour
+
+// underWay is the number of actions that have not ended.
+func (d *Daemon) underWay() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.doing)
+}
+
 // Run runs cycles until the context ends, and then waits for the actions under
 // way, which write down where they are. It returns nil: failures of actions, of
 // the run database and of remotes are logged and tried again.
@@ -101,8 +112,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.closed.Wait()
 		env.Log.Info("daemon ends", zap.String("site", env.Site.Name))
 	}()
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	d.closed.Go(func() { env.remotes.follow(following) })
 	tick := time.NewTicker(env.Policy.Interval)
 	defer tick.Stop()
+	var last Summary
+	told := env.Clock.elapsed() - tellEvery
 	for {
 		began := env.Clock.elapsed()
 		var sum Summary
@@ -116,8 +132,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 			}
 		}
 		env.observed.forget(10*env.Policy.LeaseExpired, env.Clock.elapsed())
-		env.Log.Debug("cycle done", zap.Duration("took", env.Clock.elapsed()-began),
-			zap.Int("waiting", sum.Waiting), zap.Int("calls", sum.Calls))
+		env.outages.forget(10*env.Policy.BackoffMax, env.Clock.elapsed())
+		level := zap.DebugLevel
+		if now := env.Clock.elapsed(); sum != last || now-told >= tellEvery {
+			level, last, told = zap.InfoLevel, sum, now
+		}
+		env.Log.Log(level, "cycle done", zap.Duration("took", env.Clock.elapsed()-began),
+			zap.Int("under_way", d.underWay()), zap.Int("waiting", sum.Waiting), zap.Int("calls", sum.Calls))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -186,12 +207,14 @@ func (d *Daemon) say(a Action, s *Summary) bool {
 	return false
 }
 
-// start starts an action when its remote has a free slot.
+// start starts an action when its remote has a free slot. It reports false if
+// there is none; an action that is under way, or that failed a short while ago, is
+// left alone.
 func (d *Daemon) start(ctx context.Context, a Action, wait bool, ended func(error)) (bool, error) {
 	k := doingKey{a.Task, a.Run, a.Key}
 	for {
 		d.mu.Lock()
-		if d.doing[k] {
+		if d.doing[k] || !wait && d.Env.outages.isParked(k, d.Env.Clock.elapsed()) {
 			d.mu.Unlock()
 			return true, nil
 		}
@@ -211,11 +234,10 @@ func (d *Daemon) start(ctx context.Context, a Action, wait bool, ended func(erro
 		case <-d.freed:
 		}
 	}
-	d.closed.Add(1)
-	go func() {
-		defer d.closed.Done()
+	d.closed.Go(func() {
 		err := a.Apply(ctx)
 		d.Env.outages.note(a.remote, err, d.Env.Policy, d.Env.Clock.elapsed())
+		d.Env.outages.park(k, err, d.Env.Policy, d.Env.Clock.elapsed())
 		ended(err)
 		d.mu.Lock()
 		d.busy[a.remote]--
@@ -225,7 +247,7 @@ func (d *Daemon) start(ctx context.Context, a Action, wait bool, ended func(erro
 		case d.freed <- struct{}{}:
 		default:
 		}
-	}()
+	})
 	return true, nil
 }
 

@@ -78,8 +78,8 @@ func ofRemote(class string) bool {
 // failure makes the error field of a copy after one more failure: the wait
 // doubles with each failure in a row, up to BackoffMax, and is spread by ±20 %
 // so that many copies do not come back at once. now is the database's time.
-func (p Policy) failure(before *rundb.CopyError, err error, staging string, now time.Time) *rundb.CopyError {
-	e := &rundb.CopyError{Class: classify(err), Text: err.Error(), Since: now, Tries: 1, Staging: staging}
+func (p Policy) failure(before *rundb.CopyError, err error, now time.Time) *rundb.CopyError {
+	e := &rundb.CopyError{Class: classify(err), Text: err.Error(), Since: now, Tries: 1}
 	if e.Class == ClassInterrupted {
 		// Not a failure: whoever comes next goes on at once, and what was
 		// counted before still counts.

@@ -7,10 +7,12 @@ import (
 )
 
 // outages remembers failures that concern a remote as a whole, so that not every
-// dataset runs into them one by one. It is safe for concurrent use.
+// dataset runs into them one by one, and actions that failed before anything
+// could be written on a record. It is safe for concurrent use.
 type outages struct {
-	mu   sync.Mutex
-	down map[string]outage
+	mu     sync.Mutex
+	down   map[string]outage
+	parked map[doingKey]outage
 }
 
 type outage struct {
@@ -49,4 +51,40 @@ func (o *outages) of(remote string, elapsed time.Duration) error {
 		return d.err
 	}
 	return nil
+}
+
+// park takes the outcome of an action: one that failed is not started again for a
+// while, longer each time.
+func (o *outages) park(k doingKey, err error, p Policy, elapsed time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err == nil {
+		delete(o.parked, k)
+		return
+	}
+	if o.parked == nil {
+		o.parked = map[doingKey]outage{}
+	}
+	tries := o.parked[k].tries
+	o.parked[k] = outage{until: elapsed + p.backoff(tries), tries: tries + 1, err: err}
+}
+
+// isParked reports whether an action that failed has to wait.
+func (o *outages) isParked(k doingKey, elapsed time.Duration) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	d, ok := o.parked[k]
+	return ok && elapsed < d.until
+}
+
+// forget drops what has not been waited for since age, so that the memory of a
+// daemon does not grow.
+func (o *outages) forget(age, elapsed time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k, d := range o.parked {
+		if elapsed-d.until > age {
+			delete(o.parked, k)
+		}
+	}
 }

@@ -270,7 +270,7 @@ func (e *Env) Reverify(ctx context.Context, r *rundb.Run, c rundb.Copy, repair b
 	}
 	switch classify(err) {
 	case ClassCorrupt, ClassMissing:
-		fail := e.Policy.failure(c.Error, err, "", now)
+		fail := e.Policy.failure(c.Error, err, now)
 		set := bson.D{{Key: "status", Value: string(rundb.Failed)}, {Key: "error", Value: fail.BSON()}}
 		if serr := e.Store.CompareAndSet(ctx, r.ID, c, set); serr != nil {
 			return errors.Join(err, serr)

@@ -188,7 +188,6 @@ func (v *verification) status(ctx context.Context, env *Env, w *work) (rundb.Sta
 	if !v.known {
 		key := rundb.ManifestKey{Run: w.run.ID, Type: w.d.Key.Type, Version: w.d.Key.Version}
 		if ok, why := acceptable(env.Config, w.run, key, v.sum); !ok && !alone(w.run, w.d.Key) {
-			w.event(ctx, "conflict", why, w.evidence)
 			return "", nil, fmt.Errorf("%w: %s", errConflict, why)
 		}
 		if err := env.Store.PutManifest(ctx, key, v.manifest); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cax-go/cax/rundb"
@@ -19,8 +20,10 @@ type work struct {
 	d        Decision
 	held     *rundb.Held
 	before   *rundb.CopyError // of the record before it was claimed
+	left     rundb.Leftovers  // of earlier claims, until they are taken over
 	evidence bson.D
 	progress transfer.Progress
+	mu       sync.Mutex // guards left
 
 	// keep, if not "", is the status that the copy keeps after a failure that says
 	// nothing against its bytes.
@@ -85,7 +88,10 @@ func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err 
 	if nerr != nil {
 		now = w.env.Clock.now()
 	}
-	fail := w.env.Policy.failure(w.before, err, w.held.ID, now)
+	fail := w.env.Policy.failure(w.before, err, now)
+	if w.keep == "" {
+		fail.Left = w.leaves(err)
+	}
 	status = rundb.Failed
 	if w.keep != "" && fail.Class != ClassCorrupt && fail.Class != ClassMissing {
 		status = w.keep
@@ -94,8 +100,50 @@ func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err 
 	if ferr != nil {
 		return w.error(errors.Join(err, fmt.Errorf("recording the failure: %w", ferr)))
 	}
-	w.event(ctx, "failed", err.Error(), bson.D{{Key: "class", Value: fail.Class}, {Key: "tries", Value: int32(fail.Tries)}, {Key: "next_try", Value: fail.NextTry}})
+	if w.before == nil || w.before.Class != fail.Class || w.before.Text != fail.Text {
+		// The same failure again is counted in the record, not told again.
+		w.event(ctx, happened(fail.Class), err.Error(), bson.D{{Key: "class", Value: fail.Class}, {Key: "tries", Value: int32(fail.Tries)}, {Key: "next_try", Value: fail.NextTry}})
+	}
 	return w.error(err)
+}
+
+// happened is the event of a failure.
+func happened(class string) string {
+	switch class {
+	case ClassConflict:
+		return "conflict"
+	case ClassInterrupted:
+		return "interrupted"
+	}
+	return "failed"
+}
+
+// staged notes that what earlier claims left is in this one's staging, in the
+// record too, so that the next holder need not look for it.
+func (w *work) staged(ctx context.Context) {
+	w.mu.Lock()
+	had := len(w.left.Continue)+len(w.left.Adopt) > 0
+	w.left = rundb.Leftovers{}
+	w.mu.Unlock()
+	if !had {
+		return
+	}
+	if err := w.held.Set(ctx, bson.D{{Key: "claim.continue", Value: nil}, {Key: "claim.adopt", Value: nil}}); err != nil {
+		w.env.Log.Debug("leftovers stay on record", append(fields(w.d), zap.Error(err))...)
+	}
+}
+
+// leaves says what the next holder may find in staging after this one's failure.
+func (w *work) leaves(err error) rundb.Leftovers {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.left
+	if errors.Is(err, transfer.ErrLingering) {
+		l.Adopt = append([]string{w.held.ID}, l.Adopt...)
+	} else {
+		l.Continue = append([]string{w.held.ID}, l.Continue...)
+	}
+	return l
 }
 
 // error names the run and the copy in front of an error.
