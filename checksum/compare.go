@@ -1,9 +1,7 @@
 package checksum
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -16,22 +14,25 @@ const (
 	Extra         DifferenceKind = "extra"
 	SizeDiffers   DifferenceKind = "size"
 	DigestDiffers DifferenceKind = "digest"
-	KindDiffers   DifferenceKind = "kind" // an empty directory where a file should be, or the other way round
-	Unreadable    DifferenceKind = "unreadable"
+	KindDiffers   DifferenceKind = "kind"       // not a file, or not an empty directory, as it should be
+	Unreadable    DifferenceKind = "unreadable" // says nothing about what is there
 )
 
 // A Difference is one disagreement between a manifest and a dataset.
 type Difference struct {
-	Path      string
+	Path      string // "" for the dataset itself
 	Kind      DifferenceKind
 	Want, Got string // sizes or sums, for people
-	Err       error  // for Unreadable
+	Err       error  // for Unreadable, and where there is what a dataset cannot hold (ErrUnfit)
 }
 
 // String tells the difference on one line, with the path quoted where it is not
 // plain text.
 func (d Difference) String() string {
-	s := fmt.Sprintf("%s: %s", quote(d.Path), d.Kind)
+	s := string(d.Kind)
+	if d.Path != "" {
+		s = quote(d.Path) + ": " + s
+	}
 	switch {
 	case d.Err != nil:
 		s += fmt.Sprintf(" (%v)", d.Err)
@@ -50,7 +51,8 @@ func quote(p string) string {
 }
 
 // A DifferError lists how a dataset differs from its manifest. It wraps
-// ErrCorrupt.
+// ErrCorrupt, unless all that is wrong is that files were unreadable; and it wraps
+// the errors of those.
 type DifferError struct {
 	What        string // the dataset
 	Differences []Difference
@@ -77,9 +79,15 @@ func (e *DifferError) Error() string {
 	return fmt.Sprintf("%s differs from its manifest in %d file(s): %s", e.What, len(e.Differences), strings.Join(s, "; "))
 }
 
-// Unwrap gives ErrCorrupt to errors.Is, and the errors of unreadable files.
+// Unwrap gives the errors to errors.Is: ErrCorrupt if there is a difference that was
+// seen, and those of the differences.
 func (e *DifferError) Unwrap() []error {
-	errs := []error{ErrCorrupt}
+	var errs []error
+	for _, d := range e.Differences {
+		if d.Kind != Unreadable && len(errs) == 0 {
+			errs = append(errs, ErrCorrupt)
+		}
+	}
 	for _, d := range e.Differences {
 		if d.Err != nil {
 			errs = append(errs, d.Err)
@@ -93,7 +101,7 @@ func (e *DifferError) Unwrap() []error {
 // are in the order of paths.
 func (m *Manifest) CompareManifest(got *Manifest) []Difference {
 	if m.Single != got.Single {
-		return []Difference{{Kind: KindDiffers, Want: kindOf(m), Got: kindOf(got)}}
+		return []Difference{{Kind: KindDiffers, Want: kinds(!m.Single), Got: kinds(!got.Single)}}
 	}
 	if m.Single {
 		if d, ok := compareEntries(&m.Entries[0], &got.Entries[0]); !ok {
@@ -121,18 +129,18 @@ func (m *Manifest) CompareManifest(got *Manifest) []Difference {
 	return ds
 }
 
-func kindOf(m *Manifest) string {
-	if m.Single {
-		return "a file"
+func kinds(dir bool) string {
+	if dir {
+		return "a directory"
 	}
-	return "a directory"
+	return "a file"
 }
 
 func compareEntries(want, got *Entry) (Difference, bool) {
 	d := Difference{Path: want.Path}
 	switch {
 	case want.Dir != got.Dir:
-		d.Kind = KindDiffers
+		d.Kind, d.Want, d.Got = KindDiffers, kinds(want.Dir), kinds(got.Dir)
 		return d, false
 	case want.Dir:
 		return d, true
@@ -157,92 +165,4 @@ func compareEntries(want, got *Entry) (Difference, bool) {
 		return d, false
 	}
 	return d, true
-}
-
-// best is the algorithm that a manifest is compared by: XXH3-128 where all files
-// have it, else the first that all have; zero if there is none.
-func (m *Manifest) best() Algorithm {
-	count := map[Algorithm]int{}
-	for i := range m.Entries {
-		for _, s := range m.Entries[i].Sums {
-			count[s.alg]++
-		}
-	}
-	for _, a := range append([]Algorithm{XXH3_128}, Algorithms()...) {
-		if n := m.Files(); count[a] == n && n > 0 {
-			return a
-		}
-	}
-	return 0
-}
-
-// CompareTree reads a dataset and compares it with the manifest. Files of another
-// size are not read. What cannot be read is a difference too (Unreadable); the
-// error is for a dataset that cannot be listed at all, and for the end of ctx.
-// Differences are in the order of paths.
-func (m *Manifest) CompareTree(ctx context.Context, path string, o *ManifestOptions) ([]Difference, error) {
-	if o == nil {
-		o = &ManifestOptions{}
-	}
-	algs := o.Algorithms
-	if algs == nil {
-		algs = []Algorithm{m.best()}
-		if algs[0] == 0 && m.Files() > 0 {
-			return nil, fmt.Errorf("%w: the manifest has no sum that all its files have", ErrFormat)
-		}
-	}
-	t, err := scan(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	want := func(it item) (Entry, bool) {
-		if m.Single && t.single {
-			return m.Entries[0], true
-		}
-		return m.Find(it.path)
-	}
-	got := make([]Entry, len(t.items))
-	unreadable := make([]error, len(t.items))
-	err = parallel(ctx, len(t.items), o.Parallel, func(ctx context.Context, i int) error {
-		it := t.items[i]
-		got[i] = Entry{Path: it.path, Dir: it.dir, Size: it.size}
-		w, ok := want(it)
-		if !ok || w.Dir || it.dir || w.Size != it.size {
-			return nil // a difference as it stands
-		}
-		e, err := t.entry(ctx, it, algs, o)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			unreadable[i] = err
-			return nil
-		}
-		got[i] = e
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	failed := map[string]error{}
-	for i, err := range unreadable {
-		if err != nil {
-			failed[got[i].Path] = err
-		}
-	}
-	found, err := NewManifest(got, t.single)
-	if err != nil {
-		return nil, err
-	}
-	ds := m.CompareManifest(found)
-	for i := range ds {
-		if err, ok := failed[ds[i].Path]; ok || m.Single && len(failed) > 0 {
-			if !ok {
-				err = failed[got[0].Path]
-			}
-			ds[i] = Difference{Path: ds[i].Path, Kind: Unreadable, Err: err}
-		}
-	}
-	slices.SortFunc(ds, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
-	return ds, nil
 }

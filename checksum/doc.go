@@ -33,6 +33,8 @@
 //
 // Data that were read in full and differ from what they should be give an
 // error that wraps [ErrCorrupt]. Text that is not a sum or not a manifest gives
-// one that wraps [ErrFormat]. Errors of the file system pass through unchanged
-// and name the path.
+// one that wraps [ErrFormat]. Data that do not stand still give [ErrChanged],
+// links, pipes and devices that a dataset cannot hold [ErrUnfit]. Errors of the
+// file system, of readers and of contexts pass through; those of the file system
+// name the path.
 package checksum

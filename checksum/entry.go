@@ -4,7 +4,7 @@ import "github.com/zeebo/xxh3"
 
 // An EntryDigest computes what a manifest records of one file, from its bytes in
 // order. It is an io.Writer whose writes never fail, and not safe for concurrent
-// use. Close it.
+// use.
 type EntryDigest struct {
 	Digest
 	block  xxh3.Hasher

@@ -2,7 +2,7 @@ package checksum
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"runtime"
@@ -29,20 +29,26 @@ func read(ctx context.Context, path string, w io.Writer, fresh bool, progress fu
 		return nil, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a regular file")}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is not a regular file; %w", ErrUnfit)}
 	}
 	if fresh {
-		dropCache(f)
+		if err := dropCache(f); err != nil {
+			return nil, err
+		}
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
+	var total int64
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		n, err := f.Read(*buf)
 		if n > 0 {
-			w.Write((*buf)[:n])
+			total += int64(n)
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return nil, err
+			}
 			if progress != nil {
 				progress(int64(n))
 			}
@@ -59,15 +65,19 @@ func read(ctx context.Context, path string, w io.Writer, fresh bool, progress fu
 		return nil, err
 	}
 	if after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it changed while it was read")}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrChanged}
+	}
+	// An end of file that comes early is no end: some file systems do that.
+	if total != after.Size() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%d bytes of %d: %w", total, after.Size(), io.ErrUnexpectedEOF)}
 	}
 	return after, nil
 }
 
-// FileSum hashes one file in one pass. A file that changes meanwhile is an error.
+// FileSum hashes one regular file in one pass and returns the sums in the order
+// of the algorithms. A file that changes meanwhile is an error, ErrChanged.
 func FileSum(ctx context.Context, path string, algs ...Algorithm) ([]Sum, error) {
 	d := NewDigest(algs...)
-	defer d.Close()
 	if _, err := read(ctx, path, d, false, nil); err != nil {
 		return nil, err
 	}
@@ -75,20 +85,26 @@ func FileSum(ctx context.Context, path string, algs ...Algorithm) ([]Sum, error)
 }
 
 // parallel calls f for 0 ≤ i < n from so many goroutines (0: one per processor)
-// and returns the first error, after all calls have ended.
+// and returns, after all calls have ended, the first error; or that of ctx if it
+// ended before all was done.
 func parallel(ctx context.Context, n, workers int, f func(ctx context.Context, i int) error) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		wg    sync.WaitGroup
+		once  sync.Once
+		first error
+	)
 	next := make(chan int)
-	var wg sync.WaitGroup
 	for range min(workers, n) {
 		wg.Go(func() {
 			for i := range next {
-				if err := f(ctx, i); err != nil {
-					cancel(err)
+				if err := f(inner, i); err != nil {
+					once.Do(func() { first = err })
+					cancel()
 				}
 			}
 		})
@@ -97,14 +113,14 @@ feed:
 	for i := range n {
 		select {
 		case next <- i:
-		case <-ctx.Done():
+		case <-inner.Done():
 			break feed
 		}
 	}
 	close(next)
 	wg.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	if first != nil {
+		return first
 	}
-	return nil
+	return ctx.Err()
 }

@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -33,7 +33,8 @@ type jsonEntry struct {
 }
 
 // WriteJSON writes the manifest as JSON lines: one line with counts and root
-// digest, then one a file.
+// digest, then one a file or empty directory. Paths that are not UTF-8 are written
+// in base64. Modification times outside the years 0 to 9999 are left out.
 func (m *Manifest) WriteJSON(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	enc := json.NewEncoder(b)
@@ -54,8 +55,9 @@ func (m *Manifest) WriteJSON(w io.Writer) error {
 		if !e.Dir {
 			j.Size = &e.Size
 		}
-		if !e.ModTime.IsZero() {
-			j.MTime = e.ModTime.UTC().Format(time.RFC3339Nano)
+		// RFC 3339 has four digits for the year; some file systems have more.
+		if t := e.ModTime.UTC(); !t.IsZero() && t.Year() >= 0 && t.Year() <= 9999 {
+			j.MTime = t.Format(time.RFC3339Nano)
 		}
 		for _, n := range e.Blocks {
 			j.Blocks = append(j.Blocks, fmt.Sprintf("%016x", n))
@@ -67,59 +69,72 @@ func (m *Manifest) WriteJSON(w io.Writer) error {
 	return b.Flush()
 }
 
-// maxLine bounds a line of a manifest that is read: a file of 64 TiB has 32 MiB
-// of blocks.
-const maxLine = 64 << 20
-
-// ReadJSON reads what WriteJSON wrote. The error wraps ErrFormat and names the
-// line; a manifest whose files do not give its root digest is one too.
+// ReadJSON reads what WriteJSON wrote. What is malformed gives an error that wraps
+// ErrFormat and names the line; a manifest that is not complete, or whose files do
+// not give its root digest, is malformed too. Errors of r pass through.
 func ReadJSON(r io.Reader) (*Manifest, error) {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 64<<10), maxLine)
 	var head jsonHead
 	var entries []Entry
-	line := 0
-	bad := func(err any) error { return fmt.Errorf("%w: line %d: %v", ErrFormat, line, err) }
-	for sc.Scan() {
-		line++
-		dec := json.NewDecoder(bytes.NewReader(sc.Bytes()))
-		dec.DisallowUnknownFields()
-		if line == 1 {
-			if err := dec.Decode(&head); err != nil {
-				return nil, bad(err)
+	first := true
+	err := eachLine(r, func(line []byte) error {
+		if first {
+			first = false
+			if err := decodeLine(line, &head); err != nil {
+				return err
 			}
 			if head.Manifest != 1 {
-				return nil, bad(fmt.Sprintf("manifest format %d; this program knows 1", head.Manifest))
+				return fmt.Errorf("%w: manifest format %d; this program knows 1", ErrFormat, head.Manifest)
 			}
-			continue
+			return nil
 		}
 		var j jsonEntry
-		if err := dec.Decode(&j); err != nil {
-			return nil, bad(err)
+		if err := decodeLine(line, &j); err != nil {
+			return err
 		}
 		e, err := j.entry()
-		if err != nil {
-			return nil, bad(err)
+		if err == nil {
+			err = e.check()
 		}
 		entries = append(entries, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	if err := sc.Err(); err != nil {
-		return nil, bad(err)
-	}
-	if line == 0 {
-		return nil, fmt.Errorf("%w: empty", ErrFormat)
+	if first {
+		return nil, fmt.Errorf("line 1: %w: there is none", ErrFormat)
 	}
 	if len(entries) != head.Entries {
-		return nil, bad(fmt.Sprintf("%d entries, the head says %d", len(entries), head.Entries))
+		return nil, fmt.Errorf("line %d: %w: the end after %d entries; line 1 says %d", len(entries)+2, ErrFormat, len(entries), head.Entries)
 	}
 	m, err := NewManifest(entries, head.Single)
 	if err != nil {
 		return nil, err
 	}
+	if m.Files() != head.Files || m.Size() != head.Bytes {
+		return nil, fmt.Errorf("line 1: %w: %d files of %d bytes; there are %d of %d", ErrFormat, head.Files, head.Bytes, m.Files(), m.Size())
+	}
 	if got := m.Root().String(); got != head.Root {
-		return nil, fmt.Errorf("%w: the files give the root digest %s, the head says %s", ErrFormat, got, head.Root)
+		return nil, fmt.Errorf("line 1: %w: root digest %s; the files give %s", ErrFormat, head.Root, got)
 	}
 	return m, nil
+}
+
+// decodeLine is strict where encoding/json is not: it would change bytes that are no
+// UTF-8, and leave what follows a value.
+func decodeLine(line []byte, to any) error {
+	if !utf8.Valid(line) {
+		return fmt.Errorf("%w: not UTF-8", ErrFormat)
+	}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(to); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("%w: text after the object", ErrFormat)
+	}
+	return nil
 }
 
 func (j *jsonEntry) entry() (Entry, error) {
@@ -130,24 +145,24 @@ func (j *jsonEntry) entry() (Entry, error) {
 	case j.Path == nil:
 		e.Path = string(j.Base64)
 	default:
-		return e, fmt.Errorf("path and path_base64 together")
+		return e, fmt.Errorf("%w: path and path_base64 together", ErrFormat)
 	}
 	if j.Size != nil {
 		e.Size = *j.Size
 	} else if !j.Dir {
-		return e, fmt.Errorf("%q has no size", e.Path)
+		return e, fmt.Errorf("%w: %q has no size", ErrFormat, e.Path)
 	}
 	if j.MTime != "" {
 		t, err := time.Parse(time.RFC3339Nano, j.MTime)
 		if err != nil {
-			return e, err
+			return e, fmt.Errorf("%w: %w", ErrFormat, err)
 		}
 		e.ModTime = t.UTC()
 	}
 	for _, s := range j.Blocks {
-		var n uint64
-		if _, err := fmt.Sscanf(strings.ToLower(s), "%16x", &n); err != nil || len(s) != 16 {
-			return e, fmt.Errorf("block %q is not 16 hexadecimal digits", s)
+		n, err := strconv.ParseUint(s, 16, 64)
+		if err != nil || len(s) != 16 {
+			return e, fmt.Errorf("%w: block %q is not 16 hexadecimal digits", ErrFormat, s)
 		}
 		e.Blocks = append(e.Blocks, n)
 	}

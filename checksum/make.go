@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 )
 
 // ManifestOptions says how to read a dataset. nil: the defaults.
@@ -30,13 +27,18 @@ type ManifestOptions struct {
 // MakeManifest reads a dataset, a directory or a regular file, and makes its
 // manifest. A link as the path itself is followed. Below it, links to files
 // inside the dataset count as files; all other links, devices, sockets and pipes
-// are errors, as is a file that changes while it is read. Errors name the path.
+// are errors (ErrUnfit), as is a file that changes while it is read, and a dataset
+// whose files come, go, grow or are written to meanwhile (ErrChanged). Errors name
+// the path.
 func MakeManifest(ctx context.Context, path string, o *ManifestOptions) (*Manifest, error) {
 	if o == nil {
 		o = &ManifestOptions{}
 	}
 	t, err := scan(ctx, path)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.whole(); err != nil {
 		return nil, err
 	}
 	algs := o.Algorithms
@@ -52,28 +54,15 @@ func MakeManifest(ctx context.Context, path string, o *ManifestOptions) (*Manife
 	if err != nil {
 		return nil, err
 	}
-	return NewManifest(entries, t.single)
-}
-
-// A tree is a dataset on disk, as it was listed.
-type tree struct {
-	root   string
-	single bool
-	items  []item
-}
-
-type item struct {
-	path string // relative to the root
-	dir  bool   // an empty directory
-	size int64
-}
-
-// file is where the bytes of an item are.
-func (t *tree) file(it item) string {
-	if t.single {
-		return t.root
+	// Each file stood still while it was read; now see that all did meanwhile.
+	again, err := scan(ctx, path)
+	if err != nil {
+		return nil, err
 	}
-	return t.root + "/" + it.path
+	if err := t.unchanged(again); err != nil {
+		return nil, err
+	}
+	return NewManifest(entries, t.single)
 }
 
 // entry reads one item.
@@ -82,110 +71,23 @@ func (t *tree) entry(ctx context.Context, it item, algs []Algorithm, o *Manifest
 		return Entry{Path: it.path, Dir: true}, nil
 	}
 	d := NewEntryDigest(algs...)
-	defer d.Close()
 	var progress func(int64)
 	if o.Progress != nil {
 		progress = func(n int64) { o.Progress(it.path, n) }
 	}
 	st, err := read(ctx, t.file(it), d, o.DropCache, progress)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, vanished(err, t.file(it))
 	}
 	e := d.Entry()
 	e.Path, e.ModTime = it.path, st.ModTime().UTC()
 	return e, nil
 }
 
-// scan lists a dataset: regular files, links to them, and empty directories.
-func scan(ctx context.Context, path string) (*tree, error) {
-	root, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, err
-	}
-	st, err := os.Stat(root)
-	if err != nil {
-		return nil, err
-	}
-	t := &tree{root: root}
-	if st.Mode().IsRegular() {
-		t.single = true
-		t.items = []item{{path: filepath.Base(filepath.Clean(path)), size: st.Size()}}
-		return t, nil
-	}
-	if !st.IsDir() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is neither a directory nor a regular file")}
-	}
-	filled := map[string]bool{} // directories with something in them
-	var dirs []string
-	var errs []error
-	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			errs = append(errs, err)
-			return nil
-		}
-		if p == root {
-			return nil
-		}
-		filled[filepath.Dir(p)] = true
-		rel := p[len(root)+1:]
-		if d.IsDir() {
-			dirs = append(dirs, rel)
-			return nil
-		}
-		size, err := fileSize(root, p, d)
-		if err != nil {
-			errs = append(errs, err)
-			return nil
-		}
-		t.items = append(t.items, item{path: rel, size: size})
-		return nil
-	})
-	if err = errors.Join(append(errs, err)...); err != nil {
-		return nil, err
-	}
-	for _, d := range dirs {
-		if !filled[root+"/"+d] {
-			t.items = append(t.items, item{path: d, dir: true})
-		}
-	}
-	return t, nil
-}
-
-// fileSize is the size of a file, or of the file that a link leads to.
-func fileSize(root, p string, d fs.DirEntry) (int64, error) {
-	refuse := func(why string) error {
-		return &fs.PathError{Op: "read", Path: p, Err: errors.New(why)}
-	}
-	if d.Type()&fs.ModeSymlink == 0 {
-		st, err := d.Info()
-		if err != nil {
-			return 0, err
-		}
-		if !st.Mode().IsRegular() {
-			return 0, refuse("it is neither a regular file, a directory nor a link (" + st.Mode().Type().String() + "); a dataset cannot hold it")
-		}
-		return st.Size(), nil
-	}
-	to, err := filepath.EvalSymlinks(p)
+// vanished turns the absence of what was listed into ErrChanged.
+func vanished(err error, path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, refuse("it is a link that leads nowhere; remove it, or put the file in its place")
+		return &fs.PathError{Op: "read", Path: path, Err: ErrChanged}
 	}
-	if err != nil {
-		return 0, err
-	}
-	st, err := os.Stat(to)
-	switch {
-	case err != nil:
-		return 0, err
-	case st.IsDir():
-		return 0, refuse("it is a link to a directory; a dataset cannot hold it")
-	case !strings.HasPrefix(to, root+"/"):
-		return 0, refuse("it is a link to " + to + ", outside the dataset; put the file in its place")
-	case !st.Mode().IsRegular():
-		return 0, refuse("it is a link to something that is no regular file")
-	}
-	return st.Size(), nil
+	return err
 }

@@ -135,7 +135,6 @@ func (m *Manifest) LegacySum(a Algorithm) (Sum, error) {
 // the number of sums, and each sum in text form.
 func (m *Manifest) Root() Sum {
 	d := NewDigest(SHA256)
-	defer d.Close()
 	number := func(n uint64) { d.Write(binary.BigEndian.AppendUint64(nil, n)) }
 	text := func(s string) { number(uint64(len(s))); d.Write([]byte(s)) }
 	flag := func(b bool) {
@@ -167,17 +166,22 @@ func (m *Manifest) Root() Sum {
 
 // Check reports what is wrong with a manifest that came from outside: entries
 // that are not sorted or not unique, paths that are absolute, empty, hold "." or
-// ".." components or NUL, a file that is also a directory, negative sizes, sums
-// of one algorithm twice. The error wraps ErrFormat.
+// ".." components or NUL, a file that is also a directory, sizes that are negative
+// or overflow in total, sums of one algorithm twice, another number of blocks than
+// the size gives. The error wraps ErrFormat.
 func (m *Manifest) Check() error {
 	if m.Single && (len(m.Entries) != 1 || m.Entries[0].Dir) {
 		return fmt.Errorf("%w: the manifest of a single file must have one file", ErrFormat)
 	}
+	var total int64
 	parents := map[string]bool{} // directories that hold something
 	for i := range m.Entries {
 		e := &m.Entries[i]
 		if err := e.check(); err != nil {
 			return err
+		}
+		if total += e.Size; total < 0 {
+			return fmt.Errorf("%w: the files are larger in total than 2^63 bytes", ErrFormat)
 		}
 		if i > 0 && m.Entries[i-1].Path >= e.Path {
 			return fmt.Errorf("%w: %q and %q are not in order, or the same", ErrFormat, m.Entries[i-1].Path, e.Path)
@@ -212,6 +216,8 @@ func (e *Entry) check() error {
 		return fmt.Errorf("%w: %q has a negative size", ErrFormat, e.Path)
 	case e.Dir && (e.Size != 0 || len(e.Sums) > 0 || len(e.Blocks) > 0):
 		return fmt.Errorf("%w: %q is a directory with a size or sums", ErrFormat, e.Path)
+	case len(e.Blocks) > 0 && (e.Size <= BlockSize || int64(len(e.Blocks)) != (e.Size-1)/BlockSize+1):
+		return fmt.Errorf("%w: %q has %d blocks, which its size does not give", ErrFormat, e.Path, len(e.Blocks))
 	}
 	for i := range e.Sums {
 		if e.Sums[i].IsZero() || i > 0 && e.Sums[i-1].alg >= e.Sums[i].alg {

@@ -3,18 +3,25 @@ package checksum
 import (
 	"fmt"
 	"io"
+	"slices"
 )
 
 // NewVerifyingReader returns a reader that gives an error wrapping ErrCorrupt
 // instead of io.EOF when r ended before or after size bytes (size < 0: any), or
-// with other sums than those wanted. Other errors of r pass through. Closing the
-// reader does not close r.
+// with other sums than those wanted; a zero Sum is wanted by mistake and gives
+// ErrFormat. Other errors of r pass through. An error of the reader itself
+// stays: it is what every further read gives.
+//
+// The bytes are judged at the end: whoever stops before io.EOF has verified
+// nothing. Closing the reader does not close r.
 func NewVerifyingReader(r io.Reader, size int64, want ...Sum) io.ReadCloser {
-	algs := make([]Algorithm, len(want))
-	for i, s := range want {
-		algs[i] = s.alg
+	var algs []Algorithm
+	for _, s := range want {
+		if !s.IsZero() {
+			algs = append(algs, s.alg)
+		}
 	}
-	return &verifyingReader{r: r, size: size, want: want, d: NewDigest(algs...)}
+	return &verifyingReader{r: r, size: size, want: slices.Clone(want), d: NewDigest(algs...)}
 }
 
 type verifyingReader struct {
@@ -22,18 +29,24 @@ type verifyingReader struct {
 	size int64
 	want []Sum
 	d    *Digest
+	err  error // the verdict, once there is one
 }
 
 func (v *verifyingReader) Read(p []byte) (int, error) {
+	if v.err != nil {
+		return 0, v.err
+	}
 	n, err := v.r.Read(p)
 	v.d.Write(p[:n])
 	if v.size >= 0 && v.d.Size() > v.size {
-		return n, fmt.Errorf("%w: more than %d bytes", ErrCorrupt, v.size)
+		v.err = fmt.Errorf("%w: more than %d bytes", ErrCorrupt, v.size)
+		return n, v.err
 	}
 	if err == io.EOF {
-		if cerr := v.check(); cerr != nil {
-			return n, cerr
+		if v.err = v.check(); v.err == nil {
+			v.err = io.EOF
 		}
+		return n, v.err
 	}
 	return n, err
 }
@@ -43,6 +56,9 @@ func (v *verifyingReader) check() error {
 		return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, v.d.Size(), v.size)
 	}
 	for _, w := range v.want {
+		if w.IsZero() {
+			return fmt.Errorf("%w: no sum to compare with", ErrFormat)
+		}
 		if got := v.d.Sum(w.alg); got != w {
 			return fmt.Errorf("%w: %s instead of %s", ErrCorrupt, got, w)
 		}

@@ -13,6 +13,10 @@ var (
 	ErrCorrupt = errors.New("checksum differs")
 	// ErrFormat: text or bytes that are not a sum or not a manifest.
 	ErrFormat = errors.New("malformed")
+	// ErrChanged: a file or a dataset changed while it was read.
+	ErrChanged = errors.New("changed while it was read")
+	// ErrUnfit: something that a dataset cannot hold, as a link to the outside.
+	ErrUnfit = errors.New("a dataset cannot hold it")
 )
 
 // A Sum is an algorithm with a digest. It is comparable with ==. The zero Sum
