@@ -15,6 +15,9 @@ import (
 // Everything that the update does not name stays byte for byte. Errors are those
 // of [Driver.Update].
 func Apply(doc bson.Raw, u *Update, now time.Time) (bson.Raw, error) {
+	if err := u.Check(); err != nil {
+		return nil, err
+	}
 	r, err := Decode(doc)
 	if err != nil {
 		return nil, err
@@ -23,15 +26,22 @@ func Apply(doc bson.Raw, u *Update, now time.Time) (bson.Raw, error) {
 		return nil, err
 	}
 	items := list(lookup(doc, "data"))
+	at := make([]int, 0, len(items)) // where each copy of the run stands: there may be nulls between
+	for i, v := range items {
+		if !isNull(v) {
+			at = append(at, i)
+		}
+	}
 	switch {
 	case u.Push != nil:
 		items = append(items, raw(u.Push.BSON()))
 		return setField(doc, "data", array(items))
 	case u.Change != nil:
-		i, err := theOne(r, &u.Change.Where)
+		n, err := theOne(r, &u.Change.Where)
 		if err != nil {
 			return nil, err
 		}
+		i := at[n]
 		c := items[i].Document()
 		for _, e := range u.Change.Set {
 			if c, err = setPath(c, e.Key, e.Value); err != nil {
@@ -46,10 +56,11 @@ func Apply(doc bson.Raw, u *Update, now time.Time) (bson.Raw, error) {
 		items[i] = bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: c}
 		return setField(doc, "data", array(items))
 	case u.Pull != nil:
-		i, err := theOne(r, &u.Pull.Where)
+		n, err := theOne(r, &u.Pull.Where)
 		if err != nil {
 			return nil, err
 		}
+		i := at[n]
 		gone := items[i].Document()
 		for _, e := range u.Pull.History {
 			if gone, err = setPath(gone, e.Key, e.Value); err != nil {
@@ -62,7 +73,11 @@ func Apply(doc bson.Raw, u *Update, now time.Time) (bson.Raw, error) {
 		if u.Pull.Withdraw {
 			return doc, nil
 		}
-		history := append(list(lookup(doc, "deleted_data")), bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: gone})
+		was := lookup(doc, "deleted_data")
+		if was.Type != bson.TypeArray && !isNull(was) {
+			return nil, &Error{Op: "update", What: r.String(), Kind: ErrInvalid, Err: fmt.Errorf("deleted_data is not a list but %s", was.Type)}
+		}
+		history := append(list(was), bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: gone})
 		return setField(doc, "deleted_data", array(history))
 	}
 	for _, e := range u.Set {
@@ -116,7 +131,7 @@ func theOne(r *Run, m *CopyMatch) (int, error) {
 }
 
 // setPath sets a field by dotted path; nil removes it. Documents on the way are
-// made where they are missing.
+// made where they are missing; ErrInvalid if there is something else on the way.
 func setPath(doc bson.Raw, path string, v any) (bson.Raw, error) {
 	key, rest, nested := strings.Cut(path, ".")
 	if !nested {
@@ -129,11 +144,15 @@ func setPath(doc bson.Raw, path string, v any) (bson.Raw, error) {
 		}
 		return setField(doc, key, rv)
 	}
-	inner, ok := lookup(doc, key).DocumentOK()
-	if !ok {
-		if v == nil {
-			return doc, nil
-		}
+	was := lookup(doc, key)
+	inner, ok := was.DocumentOK()
+	switch {
+	case ok:
+	case v == nil:
+		return doc, nil
+	case was.Type != 0:
+		return nil, &Error{Op: "update", What: path, Kind: ErrInvalid, Err: fmt.Errorf("%s is not a document but %s", key, was.Type)}
+	default:
 		inner = raw(bson.D{}).Document()
 	}
 	inner, err := setPath(inner, rest, v)

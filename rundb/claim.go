@@ -34,7 +34,7 @@ func newClaimID() string {
 // Claim adds a record for a copy that does not exist yet, in status
 // Transferring, with a fresh claim. c.Claim gives kind, source and owner; id,
 // seq and heartbeat are filled in. ErrConflict if the run has a copy with that
-// key, or any run one with that host and location.
+// key; ErrExist if another run has one with that host and location.
 //
 // The key is guarded by the update itself: of any number of processes one wins.
 // Host and location belong to other documents, so they are looked at before and,
@@ -92,7 +92,7 @@ func (s *Store) Reclaim(ctx context.Context, id ID, was Copy, status Status, cla
 	return &Held{Run: id, Key: c.Key, ID: claim.ID, Copy: c, store: s, seq: 1}, nil
 }
 
-// free reports ErrConflict if another run's record has the same host and location.
+// free reports ErrExist if another run's record has the same host and location.
 func (s *Store) free(ctx context.Context, id ID, c *Copy) error {
 	if c.Location == "" {
 		return nil
@@ -103,8 +103,8 @@ func (s *Store) free(ctx context.Context, id ID, c *Copy) error {
 			return err
 		}
 		if r.ID != id {
-			return &Error{Op: "claim", What: c.Key.String(), Kind: ErrConflict,
-				Err: fmt.Errorf("%s has a record for %s at %s too", r, c.Location, c.Host)}
+			return &Error{Op: "claim", What: c.Key.String(), Kind: ErrExist,
+				Err: fmt.Errorf("%s has a record for %s at %s", r, c.Location, c.Host)}
 		}
 	}
 	return nil
@@ -134,19 +134,20 @@ func (h *Held) where() CopyMatch {
 func (h *Held) Heartbeat(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	u := &Update{Run: h.Run, Change: &Change{Where: h.where(), Set: bson.D{{Key: "claim.seq", Value: h.seq + 1}}, ServerTime: "claim.heartbeat"}}
-	err := h.store.update(ctx, u, heldBy(h.ID))
-	if err == nil {
-		h.seq++
-	}
-	return err
+	// Each try has its own number, so that reading it back tells which one arrived:
+	// that the claim is still there does not say that observers saw it move.
+	h.seq++
+	want := h.where()
+	want.Seq = &h.seq
+	u := &Update{Run: h.Run, Change: &Change{Where: h.where(), Set: bson.D{{Key: "claim.seq", Value: h.seq}}, ServerTime: "claim.heartbeat"}}
+	return h.store.update(ctx, u, func(r *Run) bool { return holds(r, want, nil) })
 }
 
 // Set changes fields of the claimed copy and keeps the claim. ErrConflict if the
 // claim is no longer ours.
 func (h *Held) Set(ctx context.Context, fields bson.D) error {
 	u := &Update{Run: h.Run, Change: &Change{Where: h.where(), Set: fields}}
-	return h.store.update(ctx, u, func(r *Run) bool { return holds(r, h.Key, fields) })
+	return h.store.update(ctx, u, func(r *Run) bool { return holds(r, h.where(), fields) })
 }
 
 // Finish changes fields of the claimed copy and drops the claim, in one update.
@@ -154,12 +155,18 @@ func (h *Held) Set(ctx context.Context, fields bson.D) error {
 func (h *Held) Finish(ctx context.Context, fields bson.D) error {
 	fields = append(fields[:len(fields):len(fields)], bson.E{Key: "claim", Value: nil})
 	u := &Update{Run: h.Run, Change: &Change{Where: h.where(), Set: fields}}
-	return h.store.update(ctx, u, func(r *Run) bool { return holds(r, h.Key, fields) })
+	done := h.Key.match()
+	done.Location, done.Created = h.Copy.Location, h.Copy.Created
+	return h.store.update(ctx, u, func(r *Run) bool { return holds(r, done, fields) })
 }
 
 // Withdraw removes the record that [Store.Claim] made; nothing was done under
 // it, so it leaves no history. ErrConflict if the claim is no longer ours.
 func (h *Held) Withdraw(ctx context.Context) error {
 	u := &Update{Run: h.Run, Pull: &Pull{Where: h.where(), Withdraw: true}}
-	return h.store.update(ctx, u, func(r *Run) bool { return !heldBy(h.ID)(r) })
+	return h.store.update(ctx, u, func(r *Run) bool {
+		// A record under another claim was taken over, or is a new one: who knows.
+		_, ok := r.Copy(h.Key)
+		return !ok
+	})
 }

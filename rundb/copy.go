@@ -87,6 +87,13 @@ type Claim struct {
 	Owner     Owner
 	Seq       int64     // raised by each heartbeat
 	Heartbeat time.Time // of the last one, by the database server's clock
+	Left      Leftovers // of earlier claims, not yet taken over by this one
+}
+
+// Leftovers name the claims that may have left a part of a copy in staging.
+type Leftovers struct {
+	Continue []string // their holders have stopped: what they left can be continued
+	Adopt    []string // their holders may wake up: it must first be moved and hashed
 }
 
 // An Owner is a process on a host. Boot is the kernel's boot id and Started the
@@ -108,7 +115,5 @@ type CopyError struct {
 	Tries   int       // failures in a row
 	NextTry time.Time // not before; zero: at once
 
-	// Staging is the id of the claim under which the failed try was made. Its
-	// holder has stopped all I/O, so what it left in staging can be continued.
-	Staging string
+	Left Leftovers // of the tries that failed
 }

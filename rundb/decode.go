@@ -11,10 +11,11 @@ import (
 // Decode reads a run document. It is tolerant: it accepts every oddity that is
 // found in documents of the original (dates in one-element lists, numbers as
 // doubles or text, null and missing fields, unknown fields of any kind). It
-// fails only where the document is no BSON, has no ObjectId as _id, or "data" is
-// not a list of documents; the error wraps ErrInvalid and names run and field.
+// fails only where the document is no BSON, in whatever depth, has no ObjectId as
+// _id, or "data" is not a list of documents and nulls; the error wraps ErrInvalid
+// and names run and field. Nulls in data are no copies.
 func Decode(doc bson.Raw) (*Run, error) {
-	if err := doc.Validate(); err != nil {
+	if err := validate(doc, maxDepth); err != nil {
 		return nil, &Error{Op: "decode", What: "run document", Kind: ErrInvalid, Err: err}
 	}
 	r := &Run{raw: append(bson.Raw(nil), doc...)}
@@ -48,17 +49,19 @@ func Decode(doc bson.Raw) (*Run, error) {
 			r.Deleted = append(r.Deleted, d)
 		}
 	}
-	switch data := lookup(r.raw, "data"); data.Type {
-	case bson.TypeArray:
+	switch data := lookup(r.raw, "data"); {
+	case data.Type == bson.TypeArray:
 		for i, v := range list(data) {
+			if isNull(v) {
+				continue
+			}
 			d, ok := v.DocumentOK()
 			if !ok {
 				return nil, &Error{Op: "decode", What: r.String(), Kind: ErrInvalid, Err: fmt.Errorf("data[%d] is not a document but %s", i, v.Type)}
 			}
 			r.Data = append(r.Data, decodeCopy(d))
 		}
-	case 0, bson.TypeNull, bson.TypeUndefined:
-	default:
+	case !isNull(data):
 		return nil, &Error{Op: "decode", What: r.String(), Kind: ErrInvalid, Err: fmt.Errorf("data is not a list but %s", data.Type)}
 	}
 	return r, nil
@@ -97,10 +100,14 @@ func decodeCopy(d bson.Raw) Copy {
 			Since:   asTime(lookup(e, "since")),
 			Tries:   int(asInt(lookup(e, "tries"))),
 			NextTry: asTime(lookup(e, "next_try")),
-			Staging: asString(lookup(e, "staging")),
+			Left:    decodeLeftovers(e),
 		}
 	}
 	return c
+}
+
+func decodeLeftovers(d bson.Raw) Leftovers {
+	return Leftovers{Continue: asStrings(lookup(d, "continue")), Adopt: asStrings(lookup(d, "adopt"))}
 }
 
 func decodeClaim(k bson.Raw) *Claim {
@@ -110,6 +117,7 @@ func decodeClaim(k bson.Raw) *Claim {
 		Source:    asString(lookup(k, "source")),
 		Seq:       asInt(lookup(k, "seq")),
 		Heartbeat: asTime(lookup(k, "heartbeat")),
+		Left:      decodeLeftovers(k),
 	}
 	if o, ok := lookup(k, "owner").DocumentOK(); ok {
 		c.Owner = Owner{
@@ -121,6 +129,12 @@ func decodeClaim(k bson.Raw) *Claim {
 		}
 	}
 	return c
+}
+
+// isNull reports whether a value is missing, null or undefined: one and the same
+// to the programs that write run documents.
+func isNull(v bson.RawValue) bool {
+	return v.Type == 0 || v.Type == bson.TypeNull || v.Type == bson.TypeUndefined
 }
 
 // lookup is the value of a field; the zero value if there is none.

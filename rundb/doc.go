@@ -44,9 +44,13 @@
 // presumed dead and wakes up again is therefore refused ([ErrConflict]): the
 // claim id is the fencing token.
 //
-// A claim is kept alive by raising its sequence number ([Store.Heartbeat]).
+// A claim is kept alive by raising its sequence number ([Held.Heartbeat]).
 // Another process takes it over by naming the claim id and the sequence number
-// it last saw ([Store.TakeOver]); a heartbeat in between makes that fail.
+// it last saw ([Store.Reclaim]); a heartbeat in between makes that fail.
+//
+// A write of which nobody knows whether it was applied is read back. If that does
+// not tell either, the error is [ErrUnknownOutcome]: the caller must not act as if
+// the write had happened, nor as if it had not.
 //
 // # Drivers
 //

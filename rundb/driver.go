@@ -25,17 +25,21 @@ type Driver interface {
 	Find(ctx context.Context, q *Query) iter.Seq2[bson.Raw, error]
 
 	// Insert adds a run document. ErrExist if there is one with that _id, or
-	// with that name and detector.
+	// with that name and detector; runs without a name are told apart by _id alone.
+	// ErrInvalid if the document cannot be decoded.
 	Insert(ctx context.Context, doc bson.Raw) error
 
 	// Update applies one guarded change to one run document, atomically and
-	// durably. ErrNotExist if there is no such run; ErrConflict if a guard does
-	// not hold, or no copy matches; ErrAmbiguous if the change is of one copy
-	// and more than one match it.
+	// durably. ErrInvalid if the update is none ([Update.Check]), or a dotted path
+	// leads through something that is no document; ErrNotExist if there is no such
+	// run; ErrConflict if a guard does not hold, or no copy matches; ErrAmbiguous if
+	// the change is of one copy and more than one match it. Lists that are null
+	// count as missing. New fields may come in any order.
 	Update(ctx context.Context, u *Update) error
 
 	// Add appends documents to a collection beside the runs, all or none where
-	// the database can, in order otherwise. ErrExist if one with the same _id is there.
+	// the database can, in order otherwise. ErrExist if one with the same _id is
+	// there; ErrInvalid if one is no BSON or has no _id.
 	Add(ctx context.Context, coll Collection, docs ...bson.Raw) error
 
 	// Docs returns the documents of a collection beside the runs.
@@ -58,12 +62,12 @@ const (
 )
 
 // A DocQuery selects documents of a collection beside the runs, in the order of
-// (time, _id).
+// (time, _id). The _ids of one collection are of one type, ObjectId or text.
 type DocQuery struct {
 	Coll      Collection
 	Run       ID        // zero: of any run
 	KeyPrefix string    // key begins so; "": any
-	From      time.Time // time not before; zero: any
+	From      time.Time // time not before, to the millisecond; zero: any
 	Newest    bool      // newest first; default: oldest first
 	Limit     int       // 0: all
 }
@@ -87,12 +91,13 @@ type Update struct {
 	// it with the fields of History to the run's list deleted_data.
 	Pull *Pull
 
-	// Set sets or replaces fields of the run outside data, by dotted path.
+	// Set sets or replaces fields of the run outside data and deleted_data, by
+	// dotted path; a nil value removes the field.
 	Set bson.D
 }
 
-// A Change sets fields of one copy. Fields are named as in the document; a nil
-// value removes the field. The key fields cannot be changed.
+// A Change sets fields of one copy. Fields are named as in the document, by
+// dotted path; a nil value removes the field. The key fields cannot be changed.
 type Change struct {
 	Where CopyMatch
 	Set   bson.D

@@ -8,7 +8,7 @@ import (
 
 // NewRun makes the document of a run that is new to the database, in the
 // original's form. Name, Detector and Start must be set; ID is chosen if zero.
-// Data is taken over.
+// Data is taken over, Deleted is not.
 func NewRun(r Run) (*Run, error) {
 	if r.Name == "" || r.Detector == "" || r.Start.IsZero() {
 		return nil, &Error{Op: "new run", What: r.String(), Kind: ErrInvalid, Err: errNeeded}
@@ -32,6 +32,9 @@ func NewRun(r Run) (*Run, error) {
 	}
 	if len(r.Tags) > 0 {
 		d = append(d, bson.E{Key: "tags", Value: TagsBSON(r.Tags)})
+	}
+	if r.RawSize != 0 {
+		d = append(d, bson.E{Key: "raw_size_byte", Value: r.RawSize})
 	}
 	data := bson.A{}
 	for i := range r.Data {
@@ -113,7 +116,7 @@ func (c *Copy) BSON() bson.D {
 
 // BSON gives the claim as it stands in a copy's record.
 func (c *Claim) BSON() bson.D {
-	return bson.D{
+	d := bson.D{
 		{Key: "id", Value: c.ID},
 		{Key: "kind", Value: string(c.Kind)},
 		{Key: "source", Value: c.Source},
@@ -127,6 +130,18 @@ func (c *Claim) BSON() bson.D {
 		{Key: "seq", Value: c.Seq},
 		{Key: "heartbeat", Value: date(c.Heartbeat)},
 	}
+	return append(d, c.Left.fields()...)
+}
+
+// fields are the leftovers as they stand in a claim, or an error.
+func (l Leftovers) fields() (d bson.D) {
+	if len(l.Continue) > 0 {
+		d = append(d, bson.E{Key: "continue", Value: l.Continue})
+	}
+	if len(l.Adopt) > 0 {
+		d = append(d, bson.E{Key: "adopt", Value: l.Adopt})
+	}
+	return d
 }
 
 // BSON gives the error as it stands in a copy's record.
@@ -138,10 +153,7 @@ func (e *CopyError) BSON() bson.D {
 		{Key: "tries", Value: int64(e.Tries)},
 		{Key: "next_try", Value: date(e.NextTry)},
 	}
-	if e.Staging != "" {
-		d = append(d, bson.E{Key: "staging", Value: e.Staging})
-	}
-	return d
+	return append(d, e.Left.fields()...)
 }
 
 // date is a time as BSON has it, to the millisecond; null if it is not set.

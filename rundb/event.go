@@ -2,6 +2,7 @@ package rundb
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -53,7 +54,10 @@ func (s *Store) Record(ctx context.Context, e Event) error {
 	if err != nil {
 		return &Error{Op: "record", What: e.What, Kind: ErrInvalid, Err: err}
 	}
-	return s.Driver.Add(ctx, Events, doc)
+	if err = s.add(ctx, Events, doc); errors.Is(err, ErrExist) {
+		return nil // the first try arrived: the id is ours alone
+	}
+	return err
 }
 
 // Events returns the events of one run, oldest first.

@@ -19,9 +19,14 @@ type ManifestKey struct {
 	Version string
 }
 
-// chunkFiles is how many entries one document of a manifest holds: at most about
-// a megabyte, far from the database's limit of 16.
-const chunkFiles = 5000
+// chunkFiles is how many entries one document of a manifest holds, usually about a
+// megabyte; chunkBytes ends it earlier, far from the database's limit of 16 MB,
+// where paths are long or files have many blocks. The chunks of a manifest depend
+// on its entries alone, so that a retry makes the same ones.
+const (
+	chunkFiles = 5000
+	chunkBytes = 8 << 20
+)
 
 // key is the indexed field of all documents of a manifest.
 func (k ManifestKey) key() string { return string(k.Type) + "/" + k.Version + "/" }
@@ -41,7 +46,7 @@ func (k ManifestKey) chunk(root checksum.Sum, i int) string {
 
 // PutManifest stores a manifest, once. If one is stored already under that key:
 // no error if it lists the same files with the same sums, ErrExist otherwise.
-// Chunks of 5 000 files are written first and the head document last, so that a
+// Chunks of up to 5 000 files are written first and the head document last, so that a
 // manifest is there in full or not at all; a retry after a crash succeeds.
 func (s *Store) PutManifest(ctx context.Context, k ManifestKey, m *checksum.Manifest) error {
 	if err := m.Check(); err != nil {
@@ -57,12 +62,12 @@ func (s *Store) PutManifest(ctx context.Context, k ManifestKey, m *checksum.Mani
 	}
 	chunks := 0
 	for rest := m.Entries; len(rest) > 0; chunks++ {
-		n := min(chunkFiles, len(rest))
-		entries := make(bson.A, n)
-		for i := range n {
-			entries[i] = entryBSON(&rest[i])
+		entries := bson.A{}
+		for size := 0; len(rest) > 0 && len(entries) < chunkFiles && size < chunkBytes; rest = rest[1:] {
+			e := &rest[0]
+			size += len(e.Path) + 16*len(e.Blocks) + 256*len(e.Sums)
+			entries = append(entries, entryBSON(e))
 		}
-		rest = rest[n:]
 		doc, err := bson.Marshal(append(common(k.chunk(root, chunks)), bson.E{Key: "entries", Value: entries}))
 		if err != nil {
 			return &Error{Op: "store", What: k.String(), Kind: ErrInvalid, Err: err}
@@ -96,13 +101,12 @@ func (s *Store) PutManifest(ctx context.Context, k ManifestKey, m *checksum.Mani
 }
 
 // add appends one document; a write whose outcome is unknown is sent again, which
-// its _id makes harmless.
+// its _id makes harmless. ErrExist then tells that this document, or another with
+// its _id, is there.
 func (s *Store) add(ctx context.Context, coll Collection, doc bson.Raw) error {
 	err := s.Driver.Add(ctx, coll, doc)
 	if errors.Is(err, ErrUnknownOutcome) {
-		if err = s.Driver.Add(ctx, coll, doc); errors.Is(err, ErrExist) {
-			return nil
-		}
+		err = s.Driver.Add(ctx, coll, doc)
 	}
 	return err
 }

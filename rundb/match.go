@@ -117,8 +117,8 @@ func (q *Query) Match(r *Run) bool {
 		q.Numbers != nil && !in(q.Numbers, r.Number),
 		q.Names != nil && !slices.Contains(q.Names, r.Name),
 		q.Detectors != nil && !slices.Contains(q.Detectors, r.Detector),
-		!q.From.IsZero() && r.Start.Before(q.From),
-		!q.Until.IsZero() && !r.Start.Before(q.Until),
+		!q.From.IsZero() && (r.Start.IsZero() || r.Start.Before(q.From)),
+		!q.Until.IsZero() && (r.Start.IsZero() || !r.Start.Before(q.Until)),
 		slices.ContainsFunc(q.Tags, func(n string) bool { return !tagged(n) }),
 		slices.ContainsFunc(q.NotTags, tagged):
 		return false
@@ -188,6 +188,7 @@ func missing(m *Missing, data []Copy) bool {
 
 // Exactly returns the narrowest condition that this copy matches: key, status,
 // location, creation time, and claim id or its absence. It is what guards name.
+// A location or creation time that the record does not have is not named.
 func (c *Copy) Exactly() CopyMatch {
 	m := CopyMatch{
 		Types:    []Type{c.Type},

@@ -13,7 +13,7 @@ type Query struct {
 	NotTags   []string // none of them
 
 	// From and Until bound the start of the run: From ≤ start < Until. Zero
-	// times do not bound.
+	// times do not bound. A run without a start is in no bounded window.
 	From, Until time.Time
 
 	// Copies must each match at least one copy, NoCopies none.
@@ -29,7 +29,7 @@ type Query struct {
 	// run has no record at all of that copy's type and version at host At.
 	Missing *Missing
 
-	OldestFirst bool // order by start; default: newest first
+	OldestFirst bool // order by (start, id); default: newest first, which is the reverse
 	Limit       int  // 0: no limit
 }
 
@@ -40,11 +40,12 @@ type Missing struct {
 }
 
 // A Range is a range of run numbers, both ends included. To < 0 means no upper
-// end.
+// end. A run without a number counts as number 0.
 type Range struct{ From, To int64 }
 
 // A CopyMatch is a condition on one copy. All given conditions must hold on the
-// same copy; the zero value matches any copy.
+// same copy; the zero value matches any copy. As everywhere in a query, a list that
+// is nil is no condition, and one that is empty matches nothing.
 type CopyMatch struct {
 	Types    []Type
 	Hosts    []string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,25 +76,45 @@ func (s *Store) One(ctx context.Context, q *Query) (*Run, error) {
 // Insert adds a run. ErrExist if its id, or name and detector, are taken.
 func (s *Store) Insert(ctx context.Context, r *Run) error {
 	err := s.Driver.Insert(ctx, r.raw)
-	if errors.Is(err, ErrUnknownOutcome) {
-		if _, gerr := s.Driver.Get(ctx, r.ID); gerr == nil {
-			return nil
-		}
+	if !errors.Is(err, ErrUnknownOutcome) {
+		return err
 	}
-	return err
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	got, gerr := s.Get(ctx, r.ID)
+	switch {
+	case errors.Is(gerr, ErrNotExist):
+		return err
+	case gerr != nil:
+		return errors.Join(err, gerr)
+	case got.Name != r.Name || got.Detector != r.Detector || !got.Start.Equal(r.Start):
+		return &Error{Op: "insert", What: r.String(), Kind: ErrExist, Err: fmt.Errorf("its id is that of %s", got)}
+	}
+	return nil
 }
 
 // Register adds a copy record that needs no claim, because its bytes are there
-// and verified. ErrConflict if the key, or host and location, are taken.
+// and verified. ErrConflict if the key is taken, ErrExist if host and location are.
 func (s *Store) Register(ctx context.Context, id ID, c Copy) error {
 	if err := s.free(ctx, id, &c); err != nil {
 		return err
 	}
 	u := &Update{Run: id, Forbid: []CopyMatch{c.Key.match()}, Push: &c}
-	return s.update(ctx, u, func(r *Run) bool {
-		was, ok := r.Copy(c.Key)
-		return ok && was.Location == c.Location && was.Created.Equal(c.Created.Truncate(time.Millisecond)) && was.Checksum == c.Checksum
+	err := s.update(ctx, u, func(r *Run) bool {
+		return holds(r, c.Exactly(), c.BSON())
 	})
+	if err != nil {
+		return err
+	}
+	// Two runs may be given the same location at the same moment.
+	if err := s.free(ctx, id, &c); err != nil {
+		back := &Update{Run: id, Pull: &Pull{Where: c.Exactly(), Withdraw: true}}
+		return errors.Join(err, s.update(ctx, back, func(r *Run) bool {
+			_, ok := r.Copy(c.Key)
+			return !ok
+		}))
+	}
+	return nil
 }
 
 // CompareAndSet changes fields of a copy that nobody has claimed, if it still is
@@ -103,7 +124,9 @@ func (s *Store) CompareAndSet(ctx context.Context, id ID, was Copy, fields bson.
 		return &Error{Op: "change", What: was.Key.String(), Kind: ErrConflict, Err: fmt.Errorf("it is claimed by pid %d on %s", was.Claim.Owner.PID, was.Claim.Owner.Host)}
 	}
 	u := &Update{Run: id, Change: &Change{Where: was.Exactly(), Set: fields}}
-	return s.update(ctx, u, func(r *Run) bool { return holds(r, was.Key, fields) })
+	now := was.Key.match()
+	now.Location, now.Created = was.Location, was.Created
+	return s.update(ctx, u, func(r *Run) bool { return holds(r, now, fields) })
 }
 
 // Remove takes a copy record out of the run, if it still is as it was read, and
@@ -114,32 +137,31 @@ func (s *Store) Remove(ctx context.Context, id ID, was Copy, why string) error {
 	if err != nil {
 		return err
 	}
-	u := &Update{Run: id, Pull: &Pull{Where: was.Exactly(), History: bson.D{
-		{Key: "at", Value: date(now)}, {Key: "by", Value: s.By}, {Key: "reason", Value: why}}}}
+	history := bson.D{{Key: "at", Value: date(now)}, {Key: "by", Value: s.By}, {Key: "reason", Value: why}}
+	u := &Update{Run: id, Pull: &Pull{Where: was.Exactly(), History: history}}
 	return s.update(ctx, u, func(r *Run) bool {
-		for _, c := range r.Data {
-			if m := was.Exactly(); m.Match(&c) {
-				return false
-			}
-		}
-		return true
+		// That the copy is not there as it was says nothing: it may have been
+		// changed. Our entry in the history says that we removed it.
+		where := was.Exactly()
+		return slices.ContainsFunc(r.Deleted, func(d bson.Raw) bool {
+			c := decodeCopy(d)
+			return where.Match(&c) && hasFields(d, history)
+		})
 	})
 }
 
 // SetRun sets fields of the run outside its copies, by dotted path; nil removes
-// one. Values of type []Tag are written as tags.
+// one. Values of type []Tag are written as tags. ErrInvalid for _id, data and
+// deleted_data.
 func (s *Store) SetRun(ctx context.Context, id ID, fields bson.D) error {
 	set := make(bson.D, len(fields))
 	for i, f := range fields {
-		if f.Key == "_id" || f.Key == "data" || strings.HasPrefix(f.Key, "data.") {
-			return &Error{Op: "set", What: f.Key, Kind: ErrInvalid, Err: errors.New("copies are changed by their own methods")}
-		}
 		if tags, ok := f.Value.([]Tag); ok {
 			f.Value = TagsBSON(tags)
 		}
 		set[i] = f
 	}
-	return s.update(ctx, &Update{Run: id, Set: set}, func(*Run) bool { return false })
+	return s.update(ctx, &Update{Run: id, Set: set}, func(r *Run) bool { return hasFields(r.raw, set) })
 }
 
 // Now returns the database server's time.
@@ -147,49 +169,6 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) { return s.Driver.No
 
 // Close closes the driver.
 func (s *Store) Close() error { return s.Driver.Close() }
-
-// update carries out a guarded update. If nobody knows whether it was applied,
-// the run is read back and applied tells.
-func (s *Store) update(ctx context.Context, u *Update, applied func(*Run) bool) error {
-	err := s.Driver.Update(ctx, u)
-	if !errors.Is(err, ErrUnknownOutcome) {
-		return err
-	}
-	// A write that is still on its way can arrive after this read. Then the record
-	// carries a claim that nobody works under, and its lease runs out.
-	r, gerr := s.Get(ctx, u.Run)
-	switch {
-	case gerr != nil:
-		return errors.Join(err, gerr)
-	case applied(r):
-		return nil
-	}
-	return err
-}
-
-// holds reports whether a copy has these values.
-func holds(r *Run, k Key, fields bson.D) bool {
-	for _, v := range list(lookup(r.raw, "data")) {
-		d, ok := v.DocumentOK()
-		if !ok || decodeCopy(d).Key != k {
-			continue
-		}
-		for _, f := range fields {
-			got := lookup(d, f.Key)
-			if f.Value == nil {
-				if !got.IsZero() {
-					return false
-				}
-				continue
-			}
-			if want, err := rawValue(f.Value); err != nil || !want.Equal(got) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
-}
 
 func (k Key) match() CopyMatch {
 	return CopyMatch{Types: []Type{k.Type}, Versions: []string{k.Version}, Hosts: []string{k.Host}}

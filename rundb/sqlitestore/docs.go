@@ -3,7 +3,6 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -17,10 +16,13 @@ func (d *Driver) Add(ctx context.Context, coll rundb.Collection, docs ...bson.Ra
 	return d.transaction(ctx, "add", func(tx *tx) error {
 		for _, doc := range docs {
 			id, err := doc.LookupErr("_id")
-			if err != nil {
-				return &rundb.Error{Op: "add", What: string(coll), Kind: rundb.ErrInvalid, Err: errors.New("a document has no _id")}
+			if err == nil {
+				err = doc.Validate()
 			}
-			key := append([]byte{byte(id.Type)}, id.Value...)
+			if err != nil {
+				return &rundb.Error{Op: "add", What: string(coll), Kind: rundb.ErrInvalid, Err: err}
+			}
+			key := idKey(id)
 			var n int
 			if err := tx.row(`SELECT count(*) FROM docs WHERE coll = ? AND id = ?`, string(coll), key).Scan(&n); err != nil {
 				return err
@@ -38,6 +40,15 @@ func (d *Driver) Add(ctx context.Context, coll rundb.Collection, docs ...bson.Ra
 		}
 		return nil
 	})
+}
+
+// idKey is an _id as bytes, in whose order texts and ObjectIds are sorted as they are.
+func idKey(id bson.RawValue) []byte {
+	key := []byte{byte(id.Type)}
+	if s, ok := id.StringValueOK(); ok {
+		return append(key, s...)
+	}
+	return append(key, id.Value...)
 }
 
 // Docs implements [rundb.Driver]. Documents are read in batches; those that are

@@ -39,7 +39,7 @@ func (d *Driver) Insert(ctx context.Context, doc bson.Raw) error {
 	}
 	return d.transaction(ctx, "insert", func(tx *tx) error {
 		var n int
-		if err := tx.row(`SELECT count(*) FROM runs WHERE id = ? OR (name = ? AND detector = ?)`, r.ID[:], r.Name, r.Detector).Scan(&n); err != nil {
+		if err := tx.row(`SELECT count(*) FROM runs WHERE id = ? OR (name = ? AND detector = ? AND name <> '')`, r.ID[:], r.Name, r.Detector).Scan(&n); err != nil {
 			return err
 		}
 		if n > 0 {
@@ -59,6 +59,9 @@ func (d *Driver) Insert(ctx context.Context, doc bson.Raw) error {
 
 // Update implements [rundb.Driver].
 func (d *Driver) Update(ctx context.Context, u *rundb.Update) error {
+	if err := u.Check(); err != nil {
+		return err
+	}
 	return d.transaction(ctx, "update", func(tx *tx) error {
 		var doc []byte
 		var was int64
