@@ -2,11 +2,57 @@ package cax
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/cax-go/cax/rundb"
 )
+
+// String gives the decision on one line: task, verb, what, which copy, and why.
+func (d Decision) String() string {
+	s := fmt.Sprintf("%s: %s %s of %s", d.Task, d.Verb, d.What, d.Key.Type)
+	if d.Key.Version != "" {
+		s += " " + d.Key.Version
+	}
+	if d.From != "" {
+		s += " from " + d.From
+	}
+	s += " at " + d.Key.Host + ": " + d.Why
+	if !d.Until.IsZero() {
+		s += ", not before " + d.Until.UTC().Format(time.DateTime) + " UTC"
+	}
+	if d.Next != "" {
+		s += "; " + d.Next
+	}
+	return s
+}
+
+// MarshalJSON gives the decision as one object, as cax plan --json prints it. The
+// fields of the copy have the names that they have in the run document.
+func (d Decision) MarshalJSON() ([]byte, error) {
+	var until *time.Time
+	if !d.Until.IsZero() {
+		t := d.Until.UTC()
+		until = &t
+	}
+	return json.Marshal(struct {
+		Task    string     `json:"task"`
+		Verb    Verb       `json:"verb"`
+		What    string     `json:"what"`
+		Number  int64      `json:"number"`
+		Name    string     `json:"name"`
+		Type    rundb.Type `json:"type"`
+		Version string     `json:"pax_version,omitempty"`
+		Host    string     `json:"host"`
+		From    string     `json:"from,omitempty"`
+		Why     string     `json:"why"`
+		Next    string     `json:"next,omitempty"`
+		Until   *time.Time `json:"until,omitempty"`
+	}{d.Task, d.Verb, d.What, d.Number, d.Name, d.Key.Type, d.Key.Version, d.Key.Host, d.From, d.Why, d.Next, until})
+}
 
 // Plan yields what the tasks of this site would do now, and why. With all it
 // also yields decisions that nothing is to be done, for the runs that the tasks
