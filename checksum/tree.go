@@ -54,8 +54,10 @@ func (t *tree) unchanged(later *tree) error {
 		switch {
 		case i >= len(t.items):
 			changed = later.items[i]
-		case i >= len(later.items), t.items[i] != later.items[i]:
+		case i >= len(later.items):
 			changed = t.items[i]
+		case t.items[i] != later.items[i]:
+			changed = slices.MinFunc([]item{t.items[i], later.items[i]}, byPath) // gone, or new
 		default:
 			continue
 		}
