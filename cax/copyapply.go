@@ -25,8 +25,8 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 	}
 	d := t.decide(env, r, k, remote, now)
 	if d.Verb != Do {
-		env.Log.Debug("somebody was faster", fields(d)...)
-		return nil
+		env.Log.Debug("not done now", append(fields(d), zap.String("why", d.Why))...)
+		return ErrNotNeeded
 	}
 	from, to := t.ends(env.Site, remote)
 	src, _ := r.Copy(rundb.Key{Type: k.Type, Version: k.Version, Host: from.Name})
@@ -35,7 +35,7 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 	if err := t.claim(ctx, w, from, to, &src, &job); err != nil {
 		if errors.Is(err, rundb.ErrConflict) {
 			env.Log.Debug("somebody was faster", append(fields(d), zap.Error(err))...)
-			return nil
+			return ErrNotNeeded
 		}
 		return w.error(err)
 	}

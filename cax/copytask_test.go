@@ -184,7 +184,7 @@ func TestFailureBacksOff(t *testing.T) {
 	p := Policy{}.WithDefaults()
 	var before *rundb.CopyError
 	for tries := 1; tries <= 40; tries++ {
-		e := p.failure(before, errConflict, "0123", now)
+		e := p.failure(before, errConflict, now)
 		wait := e.NextTry.Sub(now)
 		if e.Tries != tries || e.Class != ClassConflict || !e.Since.Equal(now) {
 			t.Fatalf("try %d: %+v", tries, e)

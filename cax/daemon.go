@@ -66,10 +66,12 @@ func (d *Daemon) Once(ctx context.Context) (Summary, error) {
 		err := d.pass(ctx, t, true, func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrNotNeeded):
+			case err != nil:
 				s.Failed++
 				errs = append(errs, err)
-			} else {
+			default:
 				s.Done++
 			}
 		}, &s)

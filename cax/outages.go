@@ -24,7 +24,7 @@ type outage struct {
 // note takes the outcome of an action with a remote: a failure of the remote
 // closes it for a while, longer each time; a success opens it.
 func (o *outages) note(remote string, err error, p Policy, elapsed time.Duration) {
-	if remote == "" || errors.Is(err, ErrLeaseLost) {
+	if remote == "" || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrNotNeeded) {
 		return
 	}
 	o.mu.Lock()
@@ -58,7 +58,7 @@ func (o *outages) of(remote string, elapsed time.Duration) error {
 func (o *outages) park(k doingKey, err error, p Policy, elapsed time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err == nil {
+	if err == nil || errors.Is(err, ErrNotNeeded) {
 		delete(o.parked, k)
 		return
 	}

@@ -2,6 +2,7 @@ package cax
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -78,14 +79,20 @@ type Action struct {
 
 // NewAction makes an action of a task outside this package. remote names the
 // site that it talks to, "" if none; apply is called at most once, and only if
-// the decision's verb is Do. It has to look again before it acts.
+// the decision's verb is Do. It has to look again before it acts, and returns
+// [ErrNotNeeded] if there is nothing to do any more.
 func NewAction(d Decision, remote string, apply func(ctx context.Context) error) Action {
 	return Action{Decision: d, remote: remote, apply: apply}
 }
 
-// Apply carries the action out. It reads the run again first and does nothing,
-// without an error, if somebody else was faster. Actions whose verb is not Do
-// do nothing.
+// ErrNotNeeded is what an action returns that found, when it looked again, that
+// there is nothing to do any more, or not now: somebody else was faster, or its
+// remote has failed meanwhile. It is no failure.
+var ErrNotNeeded = errors.New("there is nothing to do any more")
+
+// Apply carries the action out. It reads the run again first and returns
+// ErrNotNeeded if there is nothing to do any more. Actions whose verb is not Do do
+// nothing.
 func (a Action) Apply(ctx context.Context) error {
 	if a.Verb != Do || a.apply == nil {
 		return nil

@@ -97,16 +97,19 @@ func (t verifyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key)
 	}
 	c, ok := r.Copy(k)
 	if !ok {
-		return nil
+		return ErrNotNeeded
 	}
 	d, err := t.decide(ctx, env, r, &c)
-	if err != nil || d.Verb != Do {
+	if err != nil {
 		return err
+	}
+	if d.Verb != Do {
+		return ErrNotNeeded
 	}
 	held, err := env.Store.Reclaim(ctx, r.ID, c, rundb.Verifying, rundb.Claim{Kind: rundb.ClaimVerify, Owner: env.Owner})
 	if errors.Is(err, rundb.ErrConflict) {
 		env.Log.Debug("somebody was faster", append(fields(d), zap.Error(err))...)
-		return nil
+		return ErrNotNeeded
 	}
 	if err != nil {
 		return err
