@@ -1,6 +1,11 @@
 package cax
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
 // A Config is the configuration of all sites, as every site reads it. It is
 // made by [Load] and not changed afterwards.
@@ -19,8 +24,8 @@ type Config struct {
 	// Sites in the order of the file. Names are unique.
 	Sites []*Site
 
-	// Notes are findings that are no errors: legacy keys without effect,
-	// repeated keys of equal value.
+	// Notes are findings that are no errors: keys without effect, repeated keys
+	// of equal value, settings that are seldom meant.
 	Notes []Problem
 }
 
@@ -124,8 +129,54 @@ type BandwidthWindow struct {
 // A Problem is one finding about a configuration.
 type Problem struct {
 	File      string
-	Line, Col int    // 1-based
-	Key       string // path of the key, as `sites[2].hostname`
+	Line, Col int    // counted from 1, columns in characters; 0: of the file as a whole
+	Key       string // path of the key, as `sites[2].hostname`; "" if it is about none
 	Text      string // what is wrong
 	Remedy    string // what to do
+}
+
+// String gives file:line:col: key: text; remedy.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Col)
+	}
+	if p.Key != "" {
+		b.WriteString(": " + p.Key)
+	}
+	b.WriteString(": " + p.Text)
+	if p.Remedy != "" {
+		b.WriteString("; " + p.Remedy)
+	}
+	return b.String()
+}
+
+// A ConfigError tells everything that is wrong with a configuration.
+type ConfigError struct {
+	Problems []Problem // at least one, in the order of the text
+
+	cause error // why a file could not be read
+}
+
+// Error gives one line per problem.
+func (e *ConfigError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives the error of a file that could not be read, so that errors.Is
+// finds fs.ErrNotExist; else nil.
+func (e *ConfigError) Unwrap() error { return e.cause }
+
+// Site returns the site of a name.
+func (c *Config) Site(name string) (*Site, bool) {
+	i := slices.IndexFunc(c.Sites, func(s *Site) bool { return s.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return c.Sites[i], true
 }

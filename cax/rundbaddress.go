@@ -23,6 +23,7 @@ type RunDBAddress struct {
 	User   string // mongodb: the user name of the URI, decoded; "" if it has none
 	Source string // who named it: "--rundb", "$CAX_RUNDB", "rundb.uri of FILE", "default"
 
+	inline   bool // the address holds a password
 	password func(context.Context) (string, error)
 }
 
@@ -35,6 +36,12 @@ const (
 // passwordVariables are the original's names for the password: of its README, and
 // of its code. The first that is set is used.
 var passwordVariables = [...]string{"MONGODB_PASSWORD", "MONGO_PASSWORD"}
+
+// An addressError says what is wrong with the address of the run database. It
+// never shows the address, which may hold a password.
+type addressError struct{ source, text, remedy string }
+
+func (e *addressError) Error() string { return e.source + ": " + e.text + ": " + e.remedy }
 
 // ResolveRunDB finds the address of the run database: that of the flag, else of
 // CAX_RUNDB, else the configuration's rundb.uri, else the embedded default,
@@ -82,9 +89,9 @@ func ResolveRunDB(flag string, env func(string) string, cfg *Config) (RunDBAddre
 	case ok && (scheme == SchemeMongoDB || scheme == SchemeMongoDB+"+srv"):
 		return a.mongodb(scheme, rest, password, cfg)
 	case !ok || strings.ContainsAny(scheme, "/@. "):
-		return RunDBAddress{}, fmt.Errorf("%s: the address of the run database has no scheme: write sqlite:PATH or mongodb://USER@HOST/run", a.Source)
+		return RunDBAddress{}, &addressError{a.Source, "the address of the run database has no scheme", "write sqlite:PATH or mongodb://USER@HOST/run"}
 	}
-	return RunDBAddress{}, fmt.Errorf("%s: run databases of scheme %q are not known: write sqlite:PATH or mongodb://USER@HOST/run", a.Source, scheme)
+	return RunDBAddress{}, &addressError{a.Source, fmt.Sprintf("run databases of scheme %q are not known", scheme), "write sqlite:PATH or mongodb://USER@HOST/run"}
 }
 
 // String gives the address without password and options.
@@ -116,9 +123,9 @@ func (a RunDBAddress) sqlite(path, base string, env func(string) string) (RunDBA
 	}
 	switch {
 	case path == "":
-		return RunDBAddress{}, fmt.Errorf("%s: sqlite: without a path: write sqlite:/data/runs.db", a.Source)
+		return RunDBAddress{}, &addressError{a.Source, "sqlite: without a path", "write sqlite:/data/runs.db"}
 	case strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///"):
-		return RunDBAddress{}, fmt.Errorf("%s: the embedded run database is a file of this machine, not on a server: write sqlite:/data/runs.db", a.Source)
+		return RunDBAddress{}, &addressError{a.Source, "the embedded run database is a file of this machine, not on a server", "write sqlite:/data/runs.db"}
 	case !filepath.IsAbs(path):
 		path = filepath.Join(base, path)
 	}
@@ -135,7 +142,7 @@ func (a RunDBAddress) sqlite(path, base string, env func(string) string) (RunDBA
 func (a RunDBAddress) mongodb(scheme, rest, fromEnv string, cfg *Config) (RunDBAddress, error) {
 	rest, ok := strings.CutPrefix(rest, "//")
 	if !ok {
-		return RunDBAddress{}, fmt.Errorf("%s: write %s://USER@HOST/run", a.Source, scheme)
+		return RunDBAddress{}, &addressError{a.Source, "the address has no // after the scheme", "write " + scheme + "://USER@HOST/run"}
 	}
 	a.Scheme = SchemeMongoDB
 	main, options, hasOptions := strings.Cut(rest, "?")
@@ -147,7 +154,7 @@ func (a RunDBAddress) mongodb(scheme, rest, fromEnv string, cfg *Config) (RunDBA
 		user, password, hasPassword := strings.Cut(main[:i], ":")
 		hosts = main[i+1:]
 		if hasPassword && a.Source == "--rundb" {
-			return RunDBAddress{}, fmt.Errorf("--rundb: a password on the command line shows in the process list: leave it out of the address and set MONGODB_PASSWORD, or rundb.password_file in the configuration")
+			return RunDBAddress{}, &addressError{a.Source, "a password on the command line shows in the process list", "leave it out of the address and set MONGODB_PASSWORD, or rundb.password_file in the configuration"}
 		}
 		var uerr, perr error
 		a.User, uerr = url.PathUnescape(user)
@@ -156,18 +163,19 @@ func (a RunDBAddress) mongodb(scheme, rest, fromEnv string, cfg *Config) (RunDBA
 			return RunDBAddress{}, a.mustEscape()
 		}
 		if a.User == "" {
-			return RunDBAddress{}, fmt.Errorf("%s: the address has no user name before @: write %s://USER@HOST/run", a.Source, scheme)
+			return RunDBAddress{}, &addressError{a.Source, "the address has no user name before @", "write " + scheme + "://USER@HOST/run"}
 		}
 		a.URI = scheme + "://" + user + "@" + hosts
 	} else {
 		a.URI = scheme + "://" + hosts
 	}
 	if host, _, _ := strings.Cut(hosts, "/"); host == "" {
-		return RunDBAddress{}, fmt.Errorf("%s: the address names no host: write %s://USER@HOST/run", a.Source, scheme)
+		return RunDBAddress{}, &addressError{a.Source, "the address names no host", "write " + scheme + "://USER@HOST/run"}
 	}
 	if hasOptions {
 		a.URI += "?" + options
 	}
+	a.inline = inline != ""
 	db := cfg.RunDB
 	if db.URI != "" && !strings.HasPrefix(a.Source, "rundb.uri") {
 		// What the configuration says is for the database that it names.
@@ -191,7 +199,8 @@ func (a RunDBAddress) mongodb(scheme, rest, fromEnv string, cfg *Config) (RunDBA
 }
 
 func (a RunDBAddress) mustEscape() error {
-	return fmt.Errorf("%s: user name or password of the address hold characters that must be written as %%XX (/ as %%2F, @ as %%40, ? as %%3F, %% as %%25): leave the password out and set MONGODB_PASSWORD", a.Source)
+	return &addressError{a.Source, "user name or password of the address hold characters that must be written as %XX (/ as %2F, @ as %40, ? as %3F, % as %25)",
+		"leave the password out and set MONGODB_PASSWORD"}
 }
 
 // dataHome is where a user's programs keep data (XDG base directories).
