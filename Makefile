@@ -24,7 +24,7 @@ help:
 	@echo 'make bench        cax beside scp, rsync and rclone; writes bench-out/'
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/cax
 
 demo: build
 	$(GO) run ./cmd/internal/demo -cax $(BIN)/cax
