@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -35,9 +36,18 @@ func (d *Driver) Backup(ctx context.Context, to string) (err error) {
 	part := filepath.Join(dir, "part")
 	const q = `VACUUM INTO ?`
 	d.traced(q)
-	// The reading connections are query_only, which forbids this statement; it
-	// takes no lock that would keep writers of other processes waiting.
-	if _, err := d.write.ExecContext(ctx, q, part); err != nil {
+	// A connection of its own: the reading ones are query_only, which forbids this
+	// statement, and the writing one is needed for heartbeats meanwhile. The
+	// statement takes no lock that would keep writers waiting.
+	db, err := sql.Open("sqlite", dsn(d.path))
+	if err != nil {
+		return wrap(rundb.ErrInvalid, err)
+	}
+	err = retry(ctx, func() error {
+		_, err := db.ExecContext(ctx, q, part)
+		return err
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
 		return wrap(kindOf(err, rundb.ErrTransient), err)
 	}
 	if err := syncPath(part); err != nil {

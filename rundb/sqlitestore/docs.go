@@ -123,5 +123,10 @@ func readDocs(rows *sql.Rows) (docs []bson.Raw, last []any, err error) {
 
 func (d *Driver) query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
 	d.traced(q)
-	return d.read.QueryContext(ctx, q, args...)
+	var rows *sql.Rows
+	err := retry(ctx, func() (err error) {
+		rows, err = d.read.QueryContext(ctx, q, args...)
+		return err
+	})
+	return rows, err
 }

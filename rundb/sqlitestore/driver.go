@@ -21,7 +21,7 @@ func (d *Driver) Get(ctx context.Context, id rundb.ID) (bson.Raw, error) {
 	var doc []byte
 	const q = `SELECT doc FROM runs WHERE id = ?`
 	d.traced(q)
-	err := d.read.QueryRowContext(ctx, q, id[:]).Scan(&doc)
+	err := retry(ctx, func() error { return d.read.QueryRowContext(ctx, q, id[:]).Scan(&doc) })
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, &rundb.Error{Op: "get", What: "run " + id.Hex(), Kind: rundb.ErrNotExist}
 	}
@@ -130,7 +130,11 @@ func (d *Driver) transaction(ctx context.Context, op string, f func(*tx) error) 
 		return failed(ctx, op, err)
 	}
 	defer unlock()
-	t, err := d.write.BeginTx(ctx, nil)
+	var t *sql.Tx
+	err = retry(ctx, func() (err error) {
+		t, err = d.write.BeginTx(ctx, nil)
+		return err
+	})
 	if err != nil {
 		return failed(ctx, op, err)
 	}
@@ -142,11 +146,14 @@ func (d *Driver) transaction(ctx context.Context, op string, f func(*tx) error) 
 		}
 		return failed(ctx, op, err)
 	}
-	if err := t.Commit(); err != nil {
-		kind := kindOf(err, rundb.ErrUnknownOutcome)
-		return &rundb.Error{Op: op, What: "run database", Kind: kind, Err: err}
+	err = t.Commit()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || errors.Is(err, ctx.Err())):
+		return ctx.Err() // rolled back before the commit began
 	}
-	return nil
+	return &rundb.Error{Op: op, What: "run database", Kind: kindOf(err, rundb.ErrUnknownOutcome), Err: err}
 }
 
 func (t *tx) exec(q string, args ...any) error {

@@ -2,6 +2,8 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"strings"
@@ -58,7 +60,26 @@ func (d *Driver) Find(ctx context.Context, q *rundb.Query) iter.Seq2[bson.Raw, e
 // findIDs reads the ids of all runs that columns, side tables and signatures do
 // not rule out, in the order of the query.
 func (d *Driver) findIDs(ctx context.Context, q *rundb.Query) ([]rundb.ID, error) {
-	where, args, err := d.where(ctx, q)
+	// One transaction, so that signatures and runs are of one moment: a run that
+	// changed from one signature that fits to another would be missed.
+	var tx *sql.Tx
+	err := retry(ctx, func() (err error) {
+		tx, err = d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		return err
+	})
+	if err != nil {
+		return nil, failed(ctx, "find", err)
+	}
+	defer tx.Rollback()
+	query := func(s string, args ...any) (rows *sql.Rows, err error) {
+		d.traced(s)
+		err = retry(ctx, func() error {
+			rows, err = tx.QueryContext(ctx, s, args...)
+			return err
+		})
+		return rows, err
+	}
+	where, args, err := d.where(ctx, q, query)
 	if err != nil || where == "" {
 		return nil, err
 	}
@@ -66,14 +87,14 @@ func (d *Driver) findIDs(ctx context.Context, q *rundb.Query) ([]rundb.ID, error
 	if q.OldestFirst {
 		order = "ASC"
 	}
-	rows, err := d.query(ctx, fmt.Sprintf(`SELECT id FROM runs WHERE %s ORDER BY start %s, id %s`, where, order, order), args...)
+	rows, err := query(fmt.Sprintf(`SELECT id FROM runs WHERE %s ORDER BY start %s, id %s`, where, order, order), args...)
 	if err != nil {
 		return nil, failed(ctx, "find", err)
 	}
 	defer rows.Close()
 	var ids []rundb.ID
+	var b sql.RawBytes
 	for rows.Next() {
-		var b []byte
 		if err := rows.Scan(&b); err != nil {
 			return nil, failed(ctx, "find", err)
 		}
@@ -85,44 +106,33 @@ func (d *Driver) findIDs(ctx context.Context, q *rundb.Query) ([]rundb.ID, error
 	return ids, nil
 }
 
+type queryFunc func(q string, args ...any) (*sql.Rows, error)
+
 // where makes the condition of the query; "" if no run can fulfil it.
-func (d *Driver) where(ctx context.Context, q *rundb.Query) (string, []any, error) {
-	var conds []string
+func (d *Driver) where(ctx context.Context, q *rundb.Query, query queryFunc) (string, []any, error) {
+	conds := []string{"1"}
 	var args []any
-	in := func(column string, n int) string {
-		return column + " IN (" + strings.TrimSuffix(strings.Repeat("?,", n), ",") + ")"
-	}
 	add := func(cond string, values ...any) {
 		conds = append(conds, cond)
 		args = append(args, values...)
 	}
+	// Lists are one parameter each, because the number of parameters has a limit
+	// and lists of runs that people make have none.
 	texts := func(column string, values []string) {
-		if values == nil {
-			return
-		}
-		conds = append(conds, in(column, len(values)))
-		for _, v := range values {
-			args = append(args, v)
+		if values != nil {
+			add(column+" IN (SELECT value FROM json_each(?))", jsonText(values))
 		}
 	}
 	if q.IDs != nil {
-		conds = append(conds, in("id", len(q.IDs)))
-		for _, id := range q.IDs {
-			args = append(args, id[:])
+		hex := make([]string, len(q.IDs))
+		for i, id := range q.IDs {
+			hex[i] = id.Hex()
 		}
+		add("id IN (SELECT unhex(value) FROM json_each(?))", jsonText(hex))
 	}
 	if q.Numbers != nil {
-		var ranges []string
-		for _, r := range q.Numbers {
-			if r.To < 0 {
-				ranges = append(ranges, "number >= ?")
-				args = append(args, r.From)
-			} else {
-				ranges = append(ranges, "number BETWEEN ? AND ?")
-				args = append(args, r.From, r.To)
-			}
-		}
-		conds = append(conds, "("+strings.Join(append(ranges, "0"), " OR ")+")")
+		cond, values := numbers(q.Numbers)
+		add(cond, values...)
 	}
 	texts("name", q.Names)
 	texts("detector", q.Detectors)
@@ -140,22 +150,62 @@ func (d *Driver) where(ctx context.Context, q *rundb.Query) (string, []any, erro
 		add("id NOT IN (SELECT run FROM tags WHERE name = ?)", t)
 	}
 	for _, m := range q.Copies {
-		if m.Location != "" && m.Hosts != nil {
-			hosts := make([]any, 0, len(m.Hosts)+1)
-			for _, h := range m.Hosts {
-				hosts = append(hosts, h)
-			}
-			add("id IN (SELECT run FROM copies WHERE "+in("host", len(m.Hosts))+" AND location = ?)", append(hosts, m.Location)...)
+		switch {
+		case m.Location != "" && m.Hosts != nil:
+			add("id IN (SELECT run FROM copies WHERE host IN (SELECT value FROM json_each(?)) AND location = ?)", jsonText(m.Hosts), m.Location)
+		case m.Location != "":
+			add("id IN (SELECT run FROM copies WHERE location = ?)", m.Location)
 		}
 	}
 	if aboutCopies(q) {
-		ids, err := d.signaturesFor(ctx, q)
+		ids, err := d.signaturesFor(ctx, q, query)
 		if err != nil || len(ids) == 0 {
 			return "", nil, err
 		}
-		conds = append(conds, "sig IN ("+strings.Join(ids, ",")+")")
+		add("sig IN (SELECT value FROM json_each(?))", jsonText(ids))
 	}
-	return strings.Join(append(conds, "1"), " AND "), args, nil
+	return strings.Join(conds, " AND "), args, nil
+}
+
+// maxRanges is how many ranges of numbers become conditions of their own. SQLite
+// limits the depth of an expression to 1 000.
+const maxRanges = 200
+
+// numbers is the condition on run numbers, or, for very many ranges, one that is
+// wider: what may match is decided on the document.
+func numbers(ranges []rundb.Range) (string, []any) {
+	var single []int64
+	var conds []string
+	var args []any
+	for _, r := range ranges {
+		switch {
+		case r.To < 0:
+			conds = append(conds, "number >= ?")
+			args = append(args, r.From)
+		case r.To == r.From:
+			single = append(single, r.From)
+		case r.To > r.From:
+			conds = append(conds, "number BETWEEN ? AND ?")
+			args = append(args, r.From, r.To)
+		}
+	}
+	if len(conds) > maxRanges {
+		return "1", nil
+	}
+	conds = append(conds, "number IN (SELECT value FROM json_each(?))")
+	return "(" + strings.Join(conds, " OR ") + ")", append(args, jsonText(single))
+}
+
+// jsonText is a list as the parameter of json_each.
+func jsonText[T any](list []T) string {
+	if list == nil {
+		return "[]"
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // texts and numbers always marshal
+	}
+	return string(b)
 }
 
 // sigCache keeps signatures that were read before: an id never changes its text.
@@ -166,8 +216,8 @@ type sigCache struct {
 
 // signaturesFor lists the ids of the signatures that the query's conditions on
 // copies do not rule out.
-func (d *Driver) signaturesFor(ctx context.Context, q *rundb.Query) ([]string, error) {
-	rows, err := d.query(ctx, `SELECT id, text FROM signatures`)
+func (d *Driver) signaturesFor(ctx context.Context, q *rundb.Query, query queryFunc) ([]int64, error) {
+	rows, err := query(`SELECT id, text FROM signatures`)
 	if err != nil {
 		return nil, failed(ctx, "find", err)
 	}
@@ -176,7 +226,7 @@ func (d *Driver) signaturesFor(ctx context.Context, q *rundb.Query) ([]string, e
 	d.sigs.mu.Lock()
 	defer d.sigs.mu.Unlock()
 	live := make(map[int64][]rundb.Copy, len(d.sigs.data))
-	var ids []string
+	var ids []int64
 	for rows.Next() {
 		var id int64
 		var text string
@@ -191,7 +241,7 @@ func (d *Driver) signaturesFor(ctx context.Context, q *rundb.Query) ([]string, e
 		}
 		live[id] = copies
 		if weak.MatchCopies(copies) {
-			ids = append(ids, fmt.Sprint(id))
+			ids = append(ids, id)
 		}
 	}
 	if err := rows.Err(); err != nil {

@@ -5,13 +5,19 @@ import (
 )
 
 // networkFS names the network file system that a directory lies on; "" if it is
-// a local one. The magic numbers are those of statfs(2).
+// a local one.
 func networkFS(dir string) (string, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return "", err
 	}
-	return map[int64]string{
+	return networkFSName(uint32(st.Type)), nil
+}
+
+// networkFSName names a network file system by its magic number, as statfs(2)
+// lists them; "" for all others.
+func networkFSName(magic uint32) string {
+	return map[uint32]string{
 		0x6969:     "NFS",
 		0x517b:     "SMB",
 		0xff534d42: "CIFS",
@@ -25,5 +31,5 @@ func networkFS(dir string) (string, error) {
 		0x19830326: "BeeGFS",
 		0x564c:     "NCP",
 		0x73757245: "Coda",
-	}[int64(uint32(st.Type))], nil
+	}[magic]
 }

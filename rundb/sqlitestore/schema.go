@@ -19,7 +19,8 @@ CREATE TABLE runs (
 	sig      INTEGER NOT NULL REFERENCES signatures (id),
 	doc      BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX runs_start ON runs (start, id);
+-- With all that queries look at, so that they need not read past documents.
+CREATE INDEX runs_start ON runs (start, id, sig, number, detector, name);
 CREATE INDEX runs_number ON runs (number);
 CREATE INDEX runs_name ON runs (name, detector);
 CREATE INDEX runs_sig ON runs (sig, start, id);
@@ -44,6 +45,7 @@ CREATE TABLE copies (
 	PRIMARY KEY (host, location, run)
 ) WITHOUT ROWID;
 CREATE INDEX copies_run ON copies (run);
+CREATE INDEX copies_location ON copies (location, host, run);
 
 CREATE TABLE docs (
 	coll TEXT NOT NULL,
