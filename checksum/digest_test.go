@@ -25,7 +25,7 @@ func TestDigestOnePass(t *testing.T) {
 	}
 	equal := cmp.Comparer(func(a, b checksum.Sum) bool { return a == b })
 	for _, lengths := range [][]int{
-		{1 << 30}, {1}, {7, 64 << 10}, {64<<10 - 1}, {64 << 10}, {64<<10 + 1}, {0, 100_000, 3}, {200_000, 1, 1, 70_000}, {1 << 18, 255},
+		{1 << 30}, {1, 2, 3, 1000}, {7, 64 << 10}, {64<<10 - 1}, {64 << 10}, {64<<10 + 1}, {0, 100_000, 3}, {200_000, 1, 1, 70_000}, {1 << 18, 255},
 	} {
 		t.Run(fmt.Sprint(lengths), func(t *testing.T) {
 			d := checksum.NewDigest(checksum.Algorithms()...)

@@ -1,6 +1,7 @@
 package checksum_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -29,13 +30,7 @@ func write(t testing.TB, nodes ...node) string {
 		case n.Link != "":
 			must(t, os.Symlink(n.Link, p))
 		default:
-			f, err := os.Create(p)
-			must(t, err)
-			for range max(1, n.Times) {
-				_, err := f.Write(n.Data)
-				must(t, err)
-			}
-			must(t, f.Close())
+			must(t, os.WriteFile(p, bytes.Repeat(n.Data, max(1, n.Times)), 0o644))
 		}
 	}
 	return dir
