@@ -18,9 +18,11 @@ func (d Decision) String() string {
 		s += " " + d.Key.Version
 	}
 	if d.From != "" {
-		s += " from " + d.From
+		s += " from " + d.From + " to " + d.Key.Host
+	} else {
+		s += " at " + d.Key.Host
 	}
-	s += " at " + d.Key.Host + ": " + d.Why
+	s += ": " + d.Why
 	if !d.Until.IsZero() {
 		s += ", not before " + d.Until.UTC().Format(time.DateTime) + " UTC"
 	}

@@ -53,7 +53,8 @@ func (e *Env) Register(ctx context.Context, g Registration) (*rundb.Run, error) 
 	if c, ok := r.Copy(key); ok {
 		return nil, fmt.Errorf("%s has a %s copy at %s on record already: %s, %s", r, g.Type, e.Site.Name, c.Status, c.Location)
 	}
-	if err := notEmpty(g.Path); err != nil {
+	files, size, err := measure(g.Path)
+	if err != nil {
 		return nil, err
 	}
 	if e.DryRun {
@@ -63,6 +64,9 @@ func (e *Env) Register(ctx context.Context, g Registration) (*rundb.Run, error) 
 	d := Decision{Task: "register", What: "register", Key: key}
 	d.about(r)
 	progress, end := e.begin(d)
+	if progress != nil {
+		progress.Start(files, size)
+	}
 	m, err := e.hash(ctx, g.Path, progress)
 	end(err)
 	if err != nil {
@@ -116,15 +120,15 @@ func (g *Registration) complete(s *Site) error {
 	if _, err := os.Lstat(p); err != nil {
 		return err
 	}
+	if !g.InPlace && slices.Contains([]string{s.DirRaw, s.DirProcessed, s.DirMinitrees, s.DirTSM}, p) {
+		return fmt.Errorf("%s is a directory of %s that holds datasets, not a dataset: name one inside it", p, s.Name)
+	}
 	if !g.InPlace && !s.Contains(p) {
 		dir := s.Dir(g.Type)
 		if dir == "" {
 			return fmt.Errorf("%s has no directory for %s data: set dir_%s, or use --in-place", s.Name, g.Type, g.Type)
 		}
 		return fmt.Errorf("%s is outside the directories of %s: move it below %s, or use --in-place to leave it where it is", p, s.Name, dir)
-	}
-	if !g.InPlace && slices.Contains([]string{s.DirRaw, s.DirProcessed, s.DirMinitrees, s.DirTSM}, p) {
-		return fmt.Errorf("%s is a directory of %s that holds datasets, not a dataset: name one inside it", p, s.Name)
 	}
 	return nil
 }
@@ -166,33 +170,31 @@ func (e *Env) findOrMake(ctx context.Context, g *Registration) (r *rundb.Run, is
 	return r, true, err
 }
 
-// notEmpty refuses a dataset without a file: its checksum would be that of
+// measure counts the files of a dataset and their bytes, for the progress that
+// people see. It refuses one without a file: its checksum would be that of
 // nothing and would agree with every other empty one.
-func notEmpty(dataset string) error {
-	found := errors.New("found")
-	err := filepath.WalkDir(dataset, func(_ string, d os.DirEntry, err error) error {
-		if err != nil {
+func measure(dataset string) (files int, size int64, err error) {
+	err = filepath.WalkDir(dataset, func(_ string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
 			return err
 		}
-		if !d.IsDir() {
-			return found
+		files++
+		st, err := d.Info()
+		if err == nil && st.Mode().IsRegular() {
+			size += st.Size()
 		}
-		return nil
+		return err
 	})
-	if err == nil {
-		return fmt.Errorf("%s holds no file: there is nothing to register", dataset)
+	if err == nil && files == 0 {
+		err = fmt.Errorf("%s holds no file: there is nothing to register", dataset)
 	}
-	if err == found {
-		return nil
-	}
-	return err
+	return files, size, err
 }
 
 // hash makes the manifest of a dataset on this site's disk, read from the medium.
 func (e *Env) hash(ctx context.Context, dataset string, p transfer.Progress) (*checksum.Manifest, error) {
 	o := &checksum.ManifestOptions{DropCache: true}
 	if p != nil {
-		p.Start(0, 0)
 		o.Progress = func(_ string, n int64) { p.Moved(n) }
 	}
 	return checksum.MakeManifest(ctx, dataset, o)
@@ -234,6 +236,10 @@ func (e *Env) Reverify(ctx context.Context, r *rundb.Run, c rundb.Copy, repair b
 	}
 	if c.Status != rundb.Transferred && c.Status != rundb.Verifying && c.Status != rundb.Failed {
 		return fmt.Errorf("%s: the copy at %s is %s: there is nothing to verify yet", r, c.Host, c.Status)
+	}
+	if c.Status == rundb.Failed && c.Error != nil && c.Error.Class != ClassCorrupt && c.Error.Class != ClassMissing {
+		// Its transfer has failed: what the error says is needed to go on.
+		return fmt.Errorf("%s: the copy at %s has not come through (%s): there is nothing to verify yet", r, c.Host, c.Error.Class)
 	}
 	if e.DryRun {
 		return nil

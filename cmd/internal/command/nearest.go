@@ -21,7 +21,7 @@ func nearest(wrong string, known []string) string {
 	for _, k := range known {
 		bare, typed := strings.ToLower(strings.TrimLeft(k, "-")), strings.ToLower(strings.TrimLeft(wrong, "-"))
 		d := distance(typed, bare)
-		if limit := max(len(bare), len(typed)) / 3; d <= max(limit, 1) && (best == "" || d < found) {
+		if limit := max(len(bare), len(typed)) / 3; d <= max(limit, 1) && d < len(bare) && (best == "" || d < found) {
 			best, found = k, d
 		}
 	}

@@ -116,8 +116,8 @@ func figures(s state) string {
 	if eta, ok := s.eta(); ok {
 		f = append(f, "ETA "+eta.String())
 	}
-	if s.Of > 0 {
-		f = append(f, fmt.Sprintf("%d/%d files", s.Files, s.Of))
+	if n := files(s); n != "" {
+		f = append(f, n+" files")
 	}
 	return strings.Join(f, "  ")
 }

@@ -60,9 +60,20 @@ func numbers(s state) []zap.Field {
 	if eta, ok := s.eta(); ok {
 		f = append(f, zap.Duration("eta", eta))
 	}
-	files := fmt.Sprint(s.Files)
-	if s.Of > 0 {
-		files += "/" + fmt.Sprint(s.Of)
+	if n := files(s); n != "" {
+		f = append(f, zap.String("files", n))
 	}
-	return append(f, zap.String("files", files))
+	return f
+}
+
+// files is how many files are finished, and of how many; "" where that is not
+// told, as by verifications.
+func files(s state) string {
+	switch {
+	case s.Files == 0:
+		return ""
+	case s.Of == 0:
+		return fmt.Sprint(s.Files)
+	}
+	return fmt.Sprintf("%d/%d", s.Files, s.Of)
 }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"io"
+
+	"github.com/cax-go/cax/cmd/internal/command"
+	"github.com/cax-go/cax/cmd/internal/session"
+	"github.com/urfave/cli/v2"
+)
+
+const about = `cax moves datasets ("runs") between computing sites and knows where every copy
+is and whether it is good. Without a command it is the daemon of one site: it
+runs the tasks of the site's task_list, waits, and runs them again. All sites
+meet in one run database: MongoDB, or one embedded file on one machine.
+
+A first tour, with two sites A and B in ./cax.json:
+
+   cax db init
+   cax register --host A --number 1 /data/A/raw/160315_1432
+   cax plan --host A
+   cax --once --host A
+   cax --once --host B
+   cax status`
+
+const after = `
+EXIT CODES:
+   0    done; also a daemon that was told to stop (SIGTERM) and has stopped
+   1    something failed
+   2    usage or configuration: nothing was done
+   130  interrupted (SIGINT, or SIGTERM before the work was done); a second
+        signal ends cax at once
+
+FILES AND ENVIRONMENT:
+   cax.log                        log of the daemon and of --once, appended to
+   CAX_CONFIG, CAX_RUNDB          instead of --config and --rundb
+   MONGODB_PASSWORD               password of the user in a mongodb:// address (MONGO_PASSWORD too)
+   HOSTNAME                       instead of --host
+   NO_COLOR                       no colours
+
+Flags may stand anywhere on the command line. See cax help COMMAND for a command.
+`
+
+const afterCommand = `
+Global flags (--config, --rundb, --host, --dry-run, --json, --log, …): see cax help.
+Exit codes: 0 done, 1 something failed, 2 usage or configuration, 130 interrupted.
+`
+
+// newApp makes the command line of cax.
+func newApp(stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:                  "cax",
+		Usage:                 "move datasets between sites, verified",
+		UsageText:             "cax [flags]                       the daemon; one cycle with --once\ncax COMMAND [flags] [arguments]",
+		Description:           about,
+		CustomAppHelpTemplate: cli.AppHelpTemplate + after,
+		Writer:                stdout,
+		ErrWriter:             stderr,
+		Flags:                 session.Flags(),
+		Before:                printVersion,
+		Action:                runDaemon,
+		Commands: []*cli.Command{
+			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(),
+			manifestCommand(), historyCommand(), explainCommand(), dbCommand(), versionCommand(),
+		},
+	}
+	for _, c := range app.Commands {
+		c.CustomHelpTemplate = cli.CommandHelpTemplate + afterCommand
+		for _, s := range c.Subcommands {
+			s.CustomHelpTemplate = cli.CommandHelpTemplate + afterCommand
+		}
+		if len(c.Subcommands) > 0 {
+			c.CustomHelpTemplate = cli.SubcommandHelpTemplate + afterCommand
+		}
+	}
+	return app
+}
+
+// noArguments refuses arguments of a command that takes none.
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return command.Usagef("see cax help "+c.Command.FullName(), "%s takes no argument %q", c.Command.FullName(), c.Args().First())
+	}
+	return nil
+}
+
+// oneArgument returns the argument of a command that takes one.
+func oneArgument(c *cli.Context, what string) (string, error) {
+	switch c.NArg() {
+	case 0:
+		return "", command.Usagef("see cax help "+c.Command.FullName(), "%s needs a %s", c.Command.FullName(), what)
+	case 1:
+		if c.Args().First() == "" {
+			return "", command.Usagef("", "the %s is empty", what)
+		}
+		return c.Args().First(), nil
+	}
+	return "", command.Usagef("quote it if it has blanks", "%s takes one %s, not %q too", c.Command.FullName(), what, c.Args().Get(1))
+}

@@ -1,0 +1,16 @@
+// Command cax moves datasets between sites and knows where verified copies are.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/cax-go/cax/cmd/internal/command"
+)
+
+func main() {
+	ctx, stop := command.Signals(context.Background())
+	code := command.Run(ctx, newApp(os.Stdout, os.Stderr), os.Args)
+	stop()
+	os.Exit(code)
+}
