@@ -296,7 +296,7 @@ func (p *parser) text(key string) string {
 			}
 			var s string
 			if err := json.Unmarshal(raw, &s); err != nil {
-				p.note(start, key, fmt.Sprintf("the text %s holds a bad escape", short(string(raw))), `write \\ for a backslash, and \u with four hexadecimal digits`)
+				p.note(start, key, fmt.Sprintf("the text %q holds a bad escape", short(string(raw))), `write \\ for a backslash, and \u with four hexadecimal digits`)
 			}
 			return s
 		case c == '\\':
