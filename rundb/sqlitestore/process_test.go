@@ -273,8 +273,8 @@ func wantSound(t *testing.T, path string) {
 	for query, want := range map[string]string{
 		`PRAGMA integrity_check`: "ok",
 		`SELECT count(*) FROM signatures s WHERE runs <> (SELECT count(*) FROM runs WHERE sig = s.id)`: "0",
-		`SELECT count(*) FROM runs WHERE sig NOT IN (SELECT id FROM signatures)`:                      "0",
-		`SELECT count(*) FROM copies WHERE run NOT IN (SELECT id FROM runs)`:                          "0",
+		`SELECT count(*) FROM runs WHERE sig NOT IN (SELECT id FROM signatures)`:                       "0",
+		`SELECT count(*) FROM copies WHERE run NOT IN (SELECT id FROM runs)`:                           "0",
 		`PRAGMA journal_mode`: "wal",
 	} {
 		var got string
