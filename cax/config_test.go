@@ -159,6 +159,53 @@ func TestOriginalConfigs(t *testing.T) {
 	}
 }
 
+// TestNoSitesInCode is R8 and A7: names of real sites are data. The original's
+// masters are the one exception, and hold only where the configuration has them.
+func TestNoSitesInCode(t *testing.T) {
+	var names []string
+	for _, f := range []string{"cax.json", "cax_ruciax.json", "cax_tsm_upload.json"} {
+		cfg, err := Load(filepath.Join("testdata", "original-configs", f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range cfg.Sites {
+			for _, n := range []string{s.Name, s.Hostname} {
+				if n != "" && n != "login" { // also an ordinary word
+					names = append(names, n)
+				}
+			}
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const masters = `[]Master{{"raw", "xe1t-datamanager"}, {"raw", "tsm-server"}, {"processed", "login"}, {"processed", "midway-login1"}}`
+	seen := 0
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		code, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen += strings.Count(string(code), masters)
+		rest := strings.ReplaceAll(string(code), masters, "")
+		for _, n := range names {
+			if strings.Contains(rest, `"`+n+`"`) {
+				t.Errorf("%s names the site %s", f, n)
+			}
+		}
+	}
+	if seen != 1 {
+		t.Errorf("the original's masters stand in the code %d times, want once", seen)
+	}
+	if cfg := load(t, `[{"name": "A"}]`); len(cfg.Masters) > 0 {
+		t.Errorf("masters %v in a configuration without these sites", cfg.Masters)
+	}
+}
+
 func load(t *testing.T, text string) *Config {
 	t.Helper()
 	f := filepath.Join(t.TempDir(), "cax.json")

@@ -57,7 +57,7 @@ func TestConfigTableInReadme(t *testing.T) {
 // TestConfigExamples: the example of each key is valid, and the schema knows it.
 func TestConfigExamples(t *testing.T) {
 	sites := func(extra string) string {
-		return `[{"name": "self"` + extra + `}, {"name": "midway", "method": "scp", "hostname": "m"}, {"name": "lena", "method": "local"}]`
+		return `[{"name": "self"` + extra + `}, {"name": "lab", "method": "scp", "hostname": "m"}, {"name": "archive", "method": "local"}]`
 	}
 	for _, g := range AllConfigKeys() {
 		for _, k := range g.Keys {

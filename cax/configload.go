@@ -178,7 +178,7 @@ func (d *decoder) sitesOf(n *node, cfg *Config, read func(string) ([]byte, error
 // sites reads an array of sites.
 func (d *decoder) sites(n *node, cfg *Config) []siteNode {
 	if len(n.items) == 0 {
-		d.fail(n.off, "sites", "there is no site", `write at least one, as {"name": "midway", "dir_raw": "/data/raw"}`)
+		d.fail(n.off, "sites", "there is no site", `write at least one, as {"name": "lab", "dir_raw": "/data/raw"}`)
 		return nil
 	}
 	if slices.ContainsFunc(n.items, looksLikeRule) {

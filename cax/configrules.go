@@ -61,7 +61,7 @@ func (d *decoder) checkAddress(s siteNode) {
 	at := s.at + ".hostname"
 	_, port, ok := splitAddress(s.site.Hostname)
 	if !ok {
-		remedy := `write for example "login.midway.example" or "login.midway.example:2222"`
+		remedy := `write for example "login.lab.example" or "login.lab.example:2222"`
 		if strings.Contains(s.site.Hostname, "@") {
 			remedy += ", and the account in username"
 		}
@@ -74,7 +74,7 @@ func (d *decoder) checkAddress(s siteNode) {
 	p, err := strconv.Atoi(port)
 	switch {
 	case err != nil || p < 1 || p > 65535:
-		d.fail(n.off, at, fmt.Sprintf("port %q is not a number from 1 to 65535", port), `write for example "login.midway.example:2222"`)
+		d.fail(n.off, at, fmt.Sprintf("port %q is not a number from 1 to 65535", port), `write for example "login.lab.example:2222"`)
 	case s.site.Port != 0 && s.site.Port != p:
 		d.fail(n.off, at, fmt.Sprintf("hostname says port %d and port says %d", p, s.site.Port), "remove one")
 	default:
