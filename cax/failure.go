@@ -43,6 +43,8 @@ func classify(err error) string {
 		{transfer.ErrCorrupt, ClassCorrupt},
 		{checksum.ErrCorrupt, ClassCorrupt},
 		{transfer.ErrSourceChanged, ClassSource},
+		{checksum.ErrChanged, ClassSource},
+		{checksum.ErrUnfit, ClassInvalid},
 		{transfer.ErrPermission, ClassPermission},
 		{transfer.ErrStalled, ClassStalled},
 		{transfer.ErrTransient, ClassTransient},
