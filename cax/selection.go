@@ -17,6 +17,10 @@ func (s Selection) Named() bool { return s.Number != nil || s.Name != "" }
 func (s Selection) Narrow(q *rundb.Query) {
 	if s.Number != nil {
 		q.Numbers = []rundb.Range{{From: *s.Number, To: *s.Number}}
+		if *s.Number < 0 {
+			// No run has such a number, and To < 0 would mean no upper end.
+			q.Numbers = []rundb.Range{{From: 1, To: 0}}
+		}
 	}
 	if s.Name != "" {
 		q.Names = []string{s.Name}

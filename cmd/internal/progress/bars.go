@@ -85,7 +85,7 @@ func line(title string, s state, width int) string {
 		return cut(numbers, width)
 	}
 	const most = 30
-	text := cut(title, max(8, min(room-14, 2*most)))
+	text := cut(title, min(room, 2*most))
 	room -= utf8.RuneCountInString(text) + 1
 	if room < 12 {
 		return cut(text+" "+numbers, width)

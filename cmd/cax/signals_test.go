@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A place is a folder with two sites, a run at A, and a configuration. The
+// program runs in it.
+type place struct {
+	t   *testing.T
+	dir string
+}
+
+const dataset = "160315_1432"
+
+func newPlace(t *testing.T) *place {
+	p := &place{t, t.TempDir()}
+	for _, d := range []string{"A/" + dataset, "B"} {
+		if err := os.MkdirAll(filepath.Join(p.dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.configure("slow.json", map[string]any{"bandwidth": 256 << 10})
+	p.configure("fast.json", nil)
+	for _, f := range []string{"a", "b"} {
+		if err := os.WriteFile(filepath.Join(p.dir, "A", dataset, f), bytes.Repeat([]byte(f), 4<<20), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := p.command("register", "--config", "fast.json", "--host", "A", "--number", "1", "A/"+dataset).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return p
+}
+
+// configure writes a configuration in which B has further keys.
+func (p *place) configure(file string, more map[string]any) {
+	a := map[string]any{"name": "A", "method": "local", "dir_raw": filepath.Join(p.dir, "A"), "upload_options": []string{"B"}}
+	b := map[string]any{"name": "B", "method": "local", "dir_raw": filepath.Join(p.dir, "B")}
+	for k, v := range more {
+		b[k] = v
+	}
+	text, err := json.Marshal([]any{a, b})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(p.dir, file), text, 0o644)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *place) command(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(p.t.Context(), "cax", args...)
+	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), "CAX_RUNDB=sqlite:runs.db", "CAX_CONFIG=", "MONGODB_PASSWORD=", "MONGO_PASSWORD=")
+	return cmd
+}
+
+// interrupted starts the program, waits until its log says what, sends the
+// signal, and returns exit code and log.
+func (p *place) interrupted(what string, s os.Signal, args ...string) (code int, log string) {
+	p.t.Helper()
+	cmd := p.command(args...)
+	pipe, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var said strings.Builder
+	lines := bufio.NewReader(pipe)
+	for {
+		line, err := lines.ReadString('\n')
+		said.WriteString(line)
+		if err != nil {
+			cmd.Wait()
+			p.t.Fatalf("it ended before it said %q: %v\n%s", what, err, said.String())
+		}
+		if strings.Contains(line, what) {
+			break
+		}
+	}
+	if err := cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := io.Copy(&said, lines); err != nil {
+		p.t.Fatal(err)
+	}
+	cmd.Wait() // its outcome is the exit code
+	return cmd.ProcessState.ExitCode(), said.String()
+}
+
+// TestSignals: a daemon that is told to stop stops, and everything else that is
+// told so was interrupted.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	once := []string{"--once", "--config", "slow.json", "--host", "A"}
+	for _, tc := range []struct {
+		name     string
+		signal   os.Signal
+		when     string
+		args     []string
+		want     int
+		wantSaid string
+	}{
+		{"idle daemon, SIGTERM", syscall.SIGTERM, `event="cycle done"`, []string{"--config", "fast.json", "--host", "B"}, 0, "daemon ends"},
+		{"idle daemon, SIGINT", syscall.SIGINT, `event="cycle done"`, []string{"--config", "fast.json", "--host", "B"}, 130, "daemon ends"},
+		{"daemon at work, SIGTERM", syscall.SIGTERM, "copy begins", once[1:], 0, "interrupted, goes on at the next start"},
+		{"--once, SIGTERM", syscall.SIGTERM, "copy begins", once, 130, "interrupted, goes on at the next start"},
+		{"--once, SIGINT", syscall.SIGINT, "copy begins", once, 130, "cycle interrupted"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			code, said := p.interrupted(tc.when, tc.signal, tc.args...)
+			if code != tc.want {
+				t.Errorf("exit code %d, want %d\n%s", code, tc.want, said)
+			}
+			if !strings.Contains(said, tc.wantSaid) {
+				t.Errorf("it did not say %q:\n%s", tc.wantSaid, said)
+			}
+			if _, err := os.Stat(filepath.Join(p.dir, "B", dataset)); err == nil {
+				t.Error("something half-done stands under the final name")
+			}
+			if log, err := os.ReadFile(filepath.Join(p.dir, "cax.log")); err != nil || !strings.Contains(said, strings.TrimSpace(string(log))) {
+				t.Errorf("cax.log is not what was said on standard error: %v\n%s", err, log)
+			}
+
+			// The next one goes on and ends it.
+			if out, err := p.command("--once", "--config", "fast.json", "--host", "A").CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for _, f := range []string{"a", "b"} {
+				got, err := os.ReadFile(filepath.Join(p.dir, "B", dataset, f))
+				if err != nil || !bytes.Equal(got, bytes.Repeat([]byte(f), 4<<20)) {
+					t.Errorf("%s at B is not that of A (%v)", f, err)
+				}
+			}
+		})
+	}
+}
