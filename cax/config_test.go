@@ -301,12 +301,16 @@ func TestNotes(t *testing.T) {
 	for _, tc := range []struct{ name, text, key string }{
 		{"key twice with one value", `[{"name": "A", "dir_raw": null, "dir_raw": null}]`, "sites[0].dir_raw"},
 		{"pushed to, and nobody there to verify", `[{"name": "A", "upload_options": ["B"]}, {"name": "B", "method": "sftp", "hostname": "b", "daemon": "none"}]`, "sites[1].daemon"},
+		{"password where others read it", `{"rundb": {"uri": "mongodb://cax:hunter2@db/run"}, "sites": [{"name": "A"}]}`, "rundb.uri"},
 		{"part of a later version", `[{"name": "A", "batch": {"queue": "x"}}]`, "sites[0].batch"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := load(t, tc.text)
 			if len(cfg.Notes) != 1 || cfg.Notes[0].Key != tc.key || cfg.Notes[0].Remedy == "" {
 				t.Errorf("notes %v, want one about %s", cfg.Notes, tc.key)
+			}
+			if strings.Contains(cfg.Notes[0].String(), "hunter2") {
+				t.Errorf("the note shows the password: %v", cfg.Notes[0])
 			}
 		})
 	}

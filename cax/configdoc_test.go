@@ -54,6 +54,26 @@ func TestConfigTableInReadme(t *testing.T) {
 	}
 }
 
+// TestConfigMarkdown: the table has one whole row for each key.
+func TestConfigMarkdown(t *testing.T) {
+	rows := map[string]int{}
+	for line := range strings.Lines(ConfigMarkdown()) {
+		if name, ok := strings.CutPrefix(line, "| `"); ok {
+			rows[name[:strings.IndexByte(name, '`')]]++
+			if n := strings.Count(line, " | "); n != 4 || !strings.HasSuffix(line, " |\n") {
+				t.Errorf("row with %d columns: %s", n+1, line)
+			}
+		}
+	}
+	for _, g := range AllConfigKeys() {
+		for _, k := range g.Keys {
+			if rows[k.Name]--; rows[k.Name] < 0 {
+				t.Errorf("no row for %s of %s", k.Name, g.Title)
+			}
+		}
+	}
+}
+
 // TestConfigExamples: the example of each key is valid, and the schema knows it.
 func TestConfigExamples(t *testing.T) {
 	sites := func(extra string) string {

@@ -135,7 +135,7 @@ func (p *parser) value(key string, depth int) *node {
 			if p.next() != '"' {
 				p.stop(p.off, key, fmt.Sprintf("%s where a key should begin", p.here()), `write the key in double quotes, as "name"`)
 			}
-			m.key = p.text(key)
+			m.key, _ = p.text(key)
 			at := join(key, m.key)
 			p.space(at)
 			if p.next() != ':' {
@@ -152,7 +152,10 @@ func (p *parser) value(key string, depth int) *node {
 			n.items = append(n.items, p.value(index(key, i), depth+1))
 		}, n.off)
 	case c == '"':
-		n.kind, n.text = isString, p.text(key)
+		ok := false
+		n.kind = isString
+		n.text, ok = p.text(key)
+		n.bad = !ok
 	case c == '-' || '0' <= c && c <= '9':
 		n.kind, n.text = isNumber, p.number(key)
 		n.bad = n.text == ""
@@ -210,8 +213,8 @@ func (p *parser) unclosed(key string, opened int) {
 	p.stop(p.off, key, fmt.Sprintf("the file ends, and %q of line %d is still open", p.data[opened], line), "close it, or restore the end of the file")
 }
 
-// text reads a string.
-func (p *parser) text(key string) string {
+// text reads a string. false means that it was noted as none.
+func (p *parser) text(key string) (s string, ok bool) {
 	start := p.off
 	clean := true
 	for p.off++; ; p.off++ {
@@ -230,11 +233,11 @@ func (p *parser) text(key string) string {
 					return r
 				}, raw)
 			}
-			var s string
 			if err := json.Unmarshal(raw, &s); err != nil {
-				p.note(start, key, fmt.Sprintf("the text %q holds a bad escape", short(string(raw))), `write \\ for a backslash, and \u with four hexadecimal digits`)
+				p.note(start, key, "the text holds a bad escape", `write \\ for a backslash, and \u with four hexadecimal digits`)
+				return "", false
 			}
-			return s
+			return s, true
 		case c == '\\':
 			p.off++
 			if p.next() == '\n' || p.off >= len(p.data) {
