@@ -75,6 +75,20 @@ type Syncer interface {
 	Sync(ctx context.Context, path string) (durable bool, err error)
 }
 
+// A NameSyncer makes the name of a path durable, after it was made or renamed;
+// what the path holds is durable already. It reports false if the far side
+// cannot. Without it the Copier uses Syncer.
+type NameSyncer interface {
+	SyncName(ctx context.Context, path string) (durable bool, err error)
+}
+
+// A SizedOpener opens a file whose size, from a listing, is known, so that no
+// request is made for what is beyond. The reader ends where the file ends, whatever
+// its size is by now.
+type SizedOpener interface {
+	OpenSized(ctx context.Context, path string, offset, size int64) (io.ReadCloser, error)
+}
+
 // A Spacer tells how many bytes a user may still write to the file system of a path.
 type Spacer interface {
 	Free(ctx context.Context, path string) (int64, error)

@@ -86,8 +86,9 @@ type Job struct {
 	Suspect bool
 
 	// BeforeCommit is called when everything is verified and durable, right
-	// before the rename; its error stops the commit and is returned. It is called
-	// again if the rename finds its target taken. nil: none.
+	// before the rename, and before something that stands at the target is moved
+	// aside: it should tell whether the claim still stands. Its error stops the
+	// copy and is returned. It may be called several times. nil: none.
 	BeforeCommit func(ctx context.Context) error
 
 	// Aside is told of something found at the target that was not this dataset,

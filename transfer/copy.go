@@ -62,9 +62,10 @@ type run struct {
 	journal *journal
 	result  Result
 
-	mu     sync.Mutex
-	staged map[string]Info // below data, as found at the start; "" is data itself
-	dirs   map[string]bool // that exist below data
+	mu      sync.Mutex
+	staged  map[string]Info // below data, as found at the start; "" is data itself
+	resumed []*file         // of which something was there
+	dirs    map[string]bool // that exist below data
 }
 
 // data is where the dataset is assembled.
@@ -135,7 +136,10 @@ func (r *run) fill(ctx context.Context) error {
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	return r.move(ctx)
+	if err := r.move(ctx); err != nil {
+		return err
+	}
+	return r.checkResumed(ctx)
 }
 
 // judge decides about the bytes of the dataset as a whole.
@@ -199,7 +203,7 @@ func (r *run) commit(ctx context.Context) (*Result, error) {
 // on the copy is there: what goes wrong now does not undo it, and the next try
 // finds it.
 func (r *run) finish(ctx context.Context) (*Result, error) {
-	if err := r.sync(ctx, r.Target.Path); err != nil {
+	if err := r.syncName(ctx, r.Target.Path); err != nil {
 		return nil, err
 	}
 	for _, claim := range slices.Concat([]string{r.Claim}, r.Continue, r.Adopt) {
@@ -226,6 +230,19 @@ func (r *run) sync(ctx context.Context, p string) error {
 	r.watch.alive()
 	r.result.Durable = durable
 	return nil
+}
+
+// syncName makes the name of what is durable already durable.
+func (r *run) syncName(ctx context.Context, p string) error {
+	s, ok := r.Target.Backend.(NameSyncer)
+	if !ok || r.result.Adopted {
+		return r.sync(ctx, p)
+	}
+	durable, err := s.SyncName(ctx, p)
+	if err == nil && !durable {
+		r.result.Durable = false
+	}
+	return err
 }
 
 // damaged is the error of a source that is not what its record says.

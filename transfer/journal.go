@@ -46,7 +46,9 @@ type mark struct {
 }
 
 // is reports whether the mark is about the file as it stands now.
-func (m mark) is(f *file) bool { return m.Size == f.size && m.MTime == f.mtime.UnixNano() }
+func (m mark) is(f *file) bool {
+	return m.Size == f.size && m.MTime == f.mtime.UnixNano() && m.Offset >= 0 && m.Offset <= m.Size && (!m.Done || m.Offset == m.Size)
+}
 
 // openJournal reads the journal of a staging folder and opens it to go on.
 func openJournal(ctx context.Context, b Backend, path string) (*journal, error) {

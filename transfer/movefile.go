@@ -48,6 +48,9 @@ func (r *run) moveFile(ctx context.Context, f *file) (checksum.Entry, error) {
 	}
 	if offset > 0 {
 		r.watch.skipped(offset)
+		r.mu.Lock()
+		r.resumed = append(r.resumed, f)
+		r.mu.Unlock()
 	}
 	if !complete {
 		if err := r.stream(ctx, f, offset, digest); err != nil {
@@ -130,7 +133,10 @@ func (r *run) resumeAt(ctx context.Context, f *file, digest *checksum.EntryDiges
 	if _, ok := r.Target.Backend.(Disk); ok {
 		from, at = r.Target.Backend, r.at(f.path)
 	}
-	src, err := from.Open(ctx, at, 0)
+	src, err := open(ctx, from, at, 0, f.size)
+	if errors.Is(err, ErrNotExist) && at == f.at {
+		return 0, false, r.changed(f, "it is gone")
+	}
 	if err != nil {
 		return 0, false, err
 	}
@@ -164,6 +170,14 @@ func (r *run) resumable(f *file, m mark, digest *checksum.EntryDigest) bool {
 	return !m.Done || r.compare(f, &got) == nil
 }
 
+// open opens a file of which a listing told the size.
+func open(ctx context.Context, b Backend, path string, offset, size int64) (io.ReadCloser, error) {
+	if s, ok := b.(SizedOpener); ok {
+		return s.OpenSized(ctx, path, offset, size)
+	}
+	return b.Open(ctx, path, offset)
+}
+
 // feed reads to the end of src into the digest.
 func (r *run) feed(ctx context.Context, src io.Reader, digest io.Writer) error {
 	buf := chunks.Get().(*[]byte)
@@ -186,7 +200,10 @@ func (r *run) feed(ctx context.Context, src io.Reader, digest io.Writer) error {
 
 // stream copies a file from an offset. Reading, hashing and writing overlap.
 func (r *run) stream(ctx context.Context, f *file, offset int64, digest *checksum.EntryDigest) error {
-	src, err := r.Source.Backend.Open(ctx, f.at, offset)
+	src, err := open(ctx, r.Source.Backend, f.at, offset, f.size)
+	if errors.Is(err, ErrNotExist) {
+		return r.changed(f, "it is gone")
+	}
 	if err != nil {
 		return err
 	}
@@ -218,20 +235,45 @@ func (r *run) changed(f *file, how string) error {
 		Hint: "it is tried again when it is at rest"}
 }
 
-// throttle waits until n more bytes may pass.
+// throttle waits until n more bytes may pass. To wait is not to stall. It waits
+// for about a second's worth at a time, so that a changed limit is soon obeyed.
 func (r *run) throttle(ctx context.Context, n int) error {
 	if r.Limit == nil {
 		return nil
 	}
 	for n > 0 {
 		step := n
+		if perSecond := float64(r.Limit.Limit()); perSecond < float64(step) {
+			step = max(1, int(perSecond))
+		}
 		if b := r.Limit.Burst(); b > 0 && step > b {
 			step = b
 		}
-		if err := r.Limit.WaitN(ctx, step); err != nil {
-			return orEnded(ctx, err)
+		turn := r.Limit.ReserveN(time.Now(), step)
+		if !turn.OK() { // the burst was made smaller in this moment
+			if r.Limit.Burst() <= 0 {
+				return &Error{Op: "copy", Kind: ErrInvalid, Err: errors.New("the limiter has no burst")}
+			}
+			continue
 		}
-		r.watch.alive()
+		// A limit near zero is a pause, and not a place in a queue.
+		paused := turn.Delay() > time.Minute
+		for wait := turn.Delay(); wait > 0; wait = turn.Delay() {
+			select {
+			case <-ctx.Done():
+				turn.Cancel()
+				return ended(ctx)
+			case <-time.After(min(wait, time.Second)):
+			}
+			r.watch.alive()
+			if paused {
+				break
+			}
+		}
+		if paused {
+			turn.Cancel()
+			continue
+		}
 		n -= step
 	}
 	return nil

@@ -50,6 +50,9 @@ func (o *room) enter(r *run, need, free int64) (others int64, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for other, promised := range o.held {
+		if other.Target.Backend.String() != r.Target.Backend.String() {
+			continue
+		}
 		others += max(0, promised-other.watch.moved.Load())
 	}
 	if need+others > free {

@@ -28,6 +28,12 @@ func (r *run) lookAtTarget(ctx context.Context) (adopted bool, err error) {
 			return true, r.judge(ctx)
 		}
 	}
+	if r.BeforeCommit != nil {
+		// What stands there may be the copy of somebody who took over meanwhile.
+		if err := r.BeforeCommit(ctx); err != nil {
+			return false, err
+		}
+	}
 	aside := beside(t.Path, asideName(path.Base(t.Path), r.Claim, r.now()))
 	if err := t.Backend.Rename(ctx, t.Path, aside); err != nil {
 		return false, err

@@ -51,6 +51,34 @@ func (r *run) readBack(ctx context.Context) error {
 	return nil
 }
 
+// checkResumed reads at the far side, where that can hash, what was found in
+// staging and counted as sent: the journal tells what was written, and not what a
+// crash of the server left of it. On this machine it was read when it was found.
+func (r *run) checkResumed(ctx context.Context) error {
+	_, here := r.Target.Backend.(Disk)
+	h, can := r.Target.Backend.(Hasher)
+	if here || !can || r.ReadBack || len(r.resumed) == 0 {
+		return nil
+	}
+	part := &checksum.Manifest{Single: r.source.single}
+	for _, f := range r.resumed {
+		e, ok := r.result.Manifest.Find(f.path)
+		if r.source.single {
+			e, ok = r.result.Manifest.Entries[0], true
+		}
+		if ok {
+			part.Entries = append(part.Entries, e)
+		}
+	}
+	sums := make([]checksum.Sum, len(part.Entries))
+	l := Location{r.Target.Backend, r.data()}
+	bad, done, err := r.hashedThere(ctx, l, h, part, sums)
+	if err != nil || !done {
+		return err
+	}
+	return r.spoiled(ctx, bad)
+}
+
 // spoiled is the error of staged files that are not what they should be. They are
 // removed, so that they are not taken for finished the next time.
 func (r *run) spoiled(ctx context.Context, ds []checksum.Difference) error {
@@ -89,42 +117,61 @@ const readAtOnce = 4
 // the order of paths: by a Hasher where the place has one, else by reading them
 // through the backend. Sizes have been compared before.
 func (r *run) differing(ctx context.Context, l Location, m *checksum.Manifest) ([]checksum.Difference, error) {
-	at := func(e *checksum.Entry) string {
-		if m.Single {
-			return l.Path
+	files := regular(m)
+	sums := make([]checksum.Sum, len(files))
+	if h, ok := l.Backend.(Hasher); ok {
+		if bad, done, err := r.hashedThere(ctx, l, h, m, sums); done || err != nil {
+			return bad, err
 		}
-		return l.Path + "/" + e.Path
 	}
+	err := r.eachFile(ctx, len(files), func(ctx context.Context, i int) error {
+		d := checksum.NewDigest(comparedBy(files[i]))
+		defer d.Close()
+		err := r.read(ctx, l.Backend, l.of(m, files[i]), files[i].Size, d)
+		sums[i] = d.Sum(comparedBy(files[i]))
+		return err
+	})
+	return wrong(files, sums), err
+}
+
+// hashedThere is differing by a Hasher; done tells whether that could do it.
+func (r *run) hashedThere(ctx context.Context, l Location, h Hasher, m *checksum.Manifest, sums []checksum.Sum) (bad []checksum.Difference, done bool, err error) {
+	files := regular(m)
+	done, err = r.byHasher(ctx, l, h, files, func(e *checksum.Entry) string { return l.of(m, e) }, sums)
+	if err != nil || !done {
+		return nil, done, err
+	}
+	return wrong(files, sums), true, nil
+}
+
+// of is where a file of a manifest is at a place.
+func (l Location) of(m *checksum.Manifest, e *checksum.Entry) string {
+	if m.Single {
+		return l.Path
+	}
+	return l.Path + "/" + e.Path
+}
+
+// regular are the entries of a manifest that are files.
+func regular(m *checksum.Manifest) []*checksum.Entry {
 	var files []*checksum.Entry
 	for i := range m.Entries {
 		if !m.Entries[i].Dir {
 			files = append(files, &m.Entries[i])
 		}
 	}
-	sums := make([]checksum.Sum, len(files))
-	done, err := r.byHasher(ctx, l, files, at, sums)
-	if err != nil {
-		return nil, err
-	}
-	if !done {
-		err := r.eachFile(ctx, len(files), func(ctx context.Context, i int) error {
-			d := checksum.NewDigest(comparedBy(files[i]))
-			defer d.Close()
-			err := r.read(ctx, l.Backend, at(files[i]), d)
-			sums[i] = d.Sum(comparedBy(files[i]))
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
+	return files
+}
+
+// wrong compares sums with those of the manifest.
+func wrong(files []*checksum.Entry, sums []checksum.Sum) []checksum.Difference {
 	var bad []checksum.Difference
 	for i, e := range files {
 		if w := e.Sum(sums[i].Algorithm()); w != sums[i] || w.IsZero() {
 			bad = append(bad, checksum.Difference{Path: e.Path, Kind: checksum.DigestDiffers, Want: w.String(), Got: sums[i].String()})
 		}
 	}
-	return bad, nil
+	return bad
 }
 
 // eachFile runs f for each index, a few at once.
@@ -141,8 +188,8 @@ func (r *run) eachFile(ctx context.Context, n int, f func(ctx context.Context, i
 }
 
 // read reads a whole file into a digest.
-func (r *run) read(ctx context.Context, b Backend, path string, d io.Writer) error {
-	src, err := b.Open(ctx, path, 0)
+func (r *run) read(ctx context.Context, b Backend, path string, size int64, d io.Writer) error {
+	src, err := open(ctx, b, path, 0, size)
 	if err != nil {
 		return err
 	}
@@ -151,11 +198,7 @@ func (r *run) read(ctx context.Context, b Backend, path string, d io.Writer) err
 }
 
 // byHasher lets the far side hash; it reports false if that cannot do it.
-func (r *run) byHasher(ctx context.Context, l Location, files []*checksum.Entry, at func(*checksum.Entry) string, sums []checksum.Sum) (bool, error) {
-	h, ok := l.Backend.(Hasher)
-	if !ok {
-		return false, nil
-	}
+func (r *run) byHasher(ctx context.Context, l Location, h Hasher, files []*checksum.Entry, at func(*checksum.Entry) string, sums []checksum.Sum) (bool, error) {
 	algs := []checksum.Algorithm{checksum.XXH3_128, checksum.SHA512, checksum.SHA256, checksum.MD5}
 	for len(files) > 0 {
 		n, size := 0, int64(0)
@@ -204,7 +247,7 @@ func (r *run) hashAll(ctx context.Context, l Location, at *listing) (*checksum.M
 		}
 		d := checksum.NewEntryDigest(checksum.DefaultAlgorithms()...)
 		defer d.Close()
-		err := r.read(ctx, l.Backend, f.at, d)
+		err := r.read(ctx, l.Backend, f.at, f.size, d)
 		entries[i] = d.Entry()
 		entries[i].Path, entries[i].ModTime = f.path, f.mtime.UTC()
 		return err

@@ -90,6 +90,15 @@ func (*Backend) Sync(ctx context.Context, path string) (bool, error) {
 	return err == nil, wrap("sync", path, err)
 }
 
+// SyncName implements [transfer.NameSyncer].
+func (*Backend) SyncName(ctx context.Context, path string) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	err := syncOne(filepath.Dir(path))
+	return err == nil, wrap("sync", path, err)
+}
+
 func syncOne(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -23,12 +23,13 @@ type Options struct{}
 type Backend struct{}
 
 var (
-	_ transfer.Backend = (*Backend)(nil)
-	_ transfer.Disk    = (*Backend)(nil)
-	_ transfer.Syncer  = (*Backend)(nil)
-	_ transfer.Spacer  = (*Backend)(nil)
-	_ transfer.Hasher  = (*Backend)(nil)
-	_ transfer.Cloner  = (*Backend)(nil)
+	_ transfer.Backend    = (*Backend)(nil)
+	_ transfer.Disk       = (*Backend)(nil)
+	_ transfer.Syncer     = (*Backend)(nil)
+	_ transfer.NameSyncer = (*Backend)(nil)
+	_ transfer.Spacer     = (*Backend)(nil)
+	_ transfer.Hasher     = (*Backend)(nil)
+	_ transfer.Cloner     = (*Backend)(nil)
 )
 
 // New returns the backend.
@@ -229,7 +230,7 @@ func wrap(op, path string, err error) error {
 	switch {
 	case errors.As(err, &own):
 		e.Kind, e.Err = own.Kind, own.Err
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		e.Kind, e.Err = transfer.ErrNotExist, nil
 	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.ENOTEMPTY):
 		e.Kind, e.Err = transfer.ErrExist, nil
@@ -237,7 +238,7 @@ func wrap(op, path string, err error) error {
 		e.Kind = transfer.ErrNoSpace
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		e.Kind = transfer.ErrPermission
-	case errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EISDIR):
 		e.Kind = transfer.ErrInvalid
 	default:
 		e.Kind = transfer.ErrTransient // EIO and the like: the disk may come back

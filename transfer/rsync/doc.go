@@ -8,5 +8,5 @@
 // silently keep a wrong beginning). What it has done is verified afterwards by
 // the Copier. Finished files are not sent again: it compares size and
 // modification time. Paths are protected from the far side's shell
-// (--secluded-args).
+// (-s, --secluded-args).
 package rsync

@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"github.com/cax-go/cax/transfer"
+	"github.com/cax-go/cax/transfer/local"
 	"github.com/cax-go/cax/transfer/scp"
 	"github.com/cax-go/cax/transfer/ssh"
+	"golang.org/x/sys/unix"
 )
 
 // Options configures a Backend. nil: the defaults.
@@ -63,16 +65,19 @@ func (b *Backend) Create(_ context.Context, p string, _, _ int64, _ time.Time) (
 
 // Send implements [transfer.TreeCopier].
 func (b *Backend) Send(ctx context.Context, local, remote string, single bool, t *transfer.Tree) error {
-	return b.run(ctx, t, single, path.Dir(remote)+"/partial", func(spec string) (string, string) {
-		return ends(local, single), spec + ends(remote, single)
-	}, local)
+	return b.run(ctx, move{from: local, to: remote, single: single, push: true}, t)
 }
 
 // Fetch implements [transfer.TreeCopier].
 func (b *Backend) Fetch(ctx context.Context, remote, local string, single bool, t *transfer.Tree) error {
-	return b.run(ctx, t, single, path.Dir(local)+"/partial", func(spec string) (string, string) {
-		return spec + ends(remote, single), ends(local, single)
-	}, remote)
+	return b.run(ctx, move{from: remote, to: local, single: single}, t)
+}
+
+// A move is one run of rsync.
+type move struct {
+	from, to string
+	single   bool
+	push     bool // to the server
 }
 
 // ends gives a directory the slash that makes rsync mean what is in it.
@@ -83,7 +88,7 @@ func ends(p string, single bool) string {
 	return p + "/"
 }
 
-func (b *Backend) run(ctx context.Context, t *transfer.Tree, single bool, partial string, paths func(spec string) (from, to string), about string) error {
+func (b *Backend) run(ctx context.Context, m move, t *transfer.Tree) error {
 	target := b.pool.Target()
 	shell, done, err := b.remoteShell(target)
 	if err != nil {
@@ -94,10 +99,20 @@ func (b *Backend) run(ctx context.Context, t *transfer.Tree, single bool, partia
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	from, to := paths(target.User + "@" + host + ":")
-	args := []string{"--times", "--copy-links", "--secluded-args", "--partial-dir=" + partial, "--rsh=" + shell,
+	from, to := ends(m.from, m.single), ends(m.to, m.single)
+	if spec := target.User + "@" + host + ":"; m.push {
+		to = spec + to
+	} else {
+		from = spec + from
+	}
+	// -s is --secluded-args, under the name that every version knows.
+	args := []string{"-s", "--times", "--copy-links", "--partial-dir=" + path.Dir(m.to) + "/partial", "--rsh=" + shell,
 		"--info=progress2", "--no-human-readable", "--outbuf=L", "--chmod=D755,F644"}
-	if !single {
+	if t.Stall > 0 {
+		// Its server ends by itself when we are gone without a word.
+		args = append(args, "--timeout="+strconv.Itoa(max(60, int(t.Stall.Seconds()))))
+	}
+	if !m.single {
 		// The staged tree becomes what the source is, whatever an earlier try left.
 		args = append(args, "--recursive", "--delete")
 	}
@@ -112,12 +127,13 @@ func (b *Backend) run(ctx context.Context, t *transfer.Tree, single bool, partia
 	}
 	stderr := &tail{}
 	cmd.Stderr = stderr
+	cmd.WaitDelay = time.Second // for a child of a child that keeps the output open
 	isolate(cmd)
 	err = supervise(ctx, cmd, func() { progress(stdout, t.Progress) })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return b.failed(ctx, about, path.Dir(to), err, stderr.String())
+	return b.failed(ctx, m, err, stderr.String())
 }
 
 // supervise runs a command to its end, or kills its process group when the
@@ -170,12 +186,16 @@ func progress(r io.Reader, tell func(int64)) {
 	}
 }
 
-// failed gives the end of rsync a kind, by its exit codes (rsync(1), EXIT VALUES).
-func (b *Backend) failed(ctx context.Context, about, dir string, err error, said string) error {
+// failed gives the end of rsync a kind, by its exit codes (rsync(1), EXIT VALUES)
+// and by looking.
+func (b *Backend) failed(ctx context.Context, m move, err error, said string) error {
 	if err == nil {
 		return nil
 	}
-	e := &transfer.Error{Op: "rsync", Place: b.String(), Path: about, Kind: transfer.ErrTransient, Hint: "it is tried again"}
+	e := &transfer.Error{Op: "rsync", Place: b.String(), Path: m.from, Kind: transfer.ErrTransient, Hint: "it is tried again"}
+	if m.push {
+		e.Path = m.to
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		e.Kind, e.Err, e.Hint = transfer.ErrUnsupported, err, "install rsync, or use method scp"
@@ -187,24 +207,48 @@ func (b *Backend) failed(ctx context.Context, about, dir string, err error, said
 		e.Kind, e.Hint = transfer.ErrUnsupported, "see that both sides have rsync 3.1 or newer"
 	case 24: // source files vanished
 		e.Kind, e.Hint = transfer.ErrSourceChanged, "it is tried again when the source is at rest"
-	case 3, 11, 23: // file input or output, partial transfer
-		if _, err := b.Lstat(ctx, dir); errors.Is(err, transfer.ErrPermission) {
-			e.Kind = transfer.ErrPermission
-		}
-		if free, err := b.Free(ctx, dir); err == nil && free < 1<<20 {
-			e.Kind, e.Hint = transfer.ErrNoSpace, "make room there"
-		}
 	case 127:
 		e.Kind, e.Hint = transfer.ErrUnsupported, "install rsync there, or use method scp"
+	default:
+		kind := whyHere(ctx, m.to)
+		if m.push {
+			kind = b.Why(ctx, m.to)
+		}
+		switch kind {
+		case nil:
+		case transfer.ErrNoSpace:
+			e.Kind, e.Hint = kind, "make room there"
+		default:
+			e.Kind, e.Hint = kind, ""
+		}
 	}
 	return e
+}
+
+// whyHere looks on this machine for what stood against writing to a path.
+func whyHere(ctx context.Context, p string) error {
+	dir := path.Dir(p)
+	disk := local.New(nil)
+	if _, err := disk.Lstat(ctx, dir); errors.Is(err, transfer.ErrNotExist) || errors.Is(err, transfer.ErrPermission) {
+		var e *transfer.Error
+		errors.As(err, &e)
+		return e.Kind
+	}
+	if unix.Access(dir, unix.W_OK) != nil {
+		return transfer.ErrPermission
+	}
+	if free, err := disk.Free(ctx, dir); err == nil && free < 1<<20 {
+		return transfer.ErrNoSpace
+	}
+	return nil
 }
 
 // remoteShell is the command by which rsync reaches the server: ssh with our own
 // policy, whatever the user's configuration says.
 func (b *Backend) remoteShell(t ssh.Target) (string, func(), error) {
 	done := func() {}
-	args := []string{b.o.SSH, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "Compression=no",
+	// A shared connection would outlive us, and keep rsync's output open.
+	args := []string{b.o.SSH, "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "Compression=no",
 		"-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4", "-p", strconv.Itoa(t.Port)}
 	option := func(o string) { args = append(args, "-o", o) }
 	if t.ConfigFile != "" {
@@ -228,18 +272,21 @@ func (b *Backend) remoteShell(t ssh.Target) (string, func(), error) {
 	}
 	var quoted []string
 	for _, k := range known {
-		quoted = append(quoted, `"`+k+`"`)
+		quoted = append(quoted, `"`+percent(k)+`"`)
+	}
+	if len(quoted) == 0 {
+		quoted = []string{"none"}
 	}
 	option("UserKnownHostsFile=" + strings.Join(quoted, " "))
 	option("GlobalKnownHostsFile=none")
 	if len(t.IdentityFiles) > 0 {
 		option("IdentitiesOnly=yes")
 		for _, f := range t.IdentityFiles {
-			args = append(args, "-i", f)
+			args = append(args, "-i", percent(f))
 		}
 	}
 	if t.AgentSocket != "" {
-		option(`IdentityAgent="` + t.AgentSocket + `"`)
+		option(`IdentityAgent="` + percent(t.AgentSocket) + `"`)
 	} else {
 		option("IdentityAgent=none")
 	}
@@ -249,6 +296,9 @@ func (b *Backend) remoteShell(t ssh.Target) (string, func(), error) {
 	}
 	return strings.Join(args, " "), done, nil
 }
+
+// percent protects a path from ssh, which expands tokens like %h.
+func percent(p string) string { return strings.ReplaceAll(p, "%", "%%") }
 
 // A tail keeps the end of what a program says.
 type tail struct {

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,20 +16,26 @@ import (
 
 // keys collects the private keys that a login may use, and says for people what
 // it looked at. Close the agent's connection when the login is over.
-func (r *resolved) keys() (signers []ssh.Signer, tried []string, done func(), err error) {
+// Keys of files that were asked for come first: a server hangs up after a few
+// wrong ones, and an agent may hold many.
+func (r *resolved) keys(ctx context.Context) (signers []ssh.Signer, tried []string, done func(), err error) {
+	var ofAgent []ssh.Signer
+	var triedAgent []string
 	done = func() {}
 	if r.AgentSocket != "" {
-		if conn, err := net.Dial("unix", r.AgentSocket); err == nil {
-			done = func() { conn.Close() }
-			if s, err := agent.NewClient(conn).Signers(); err == nil {
-				signers = append(signers, s...)
-				tried = append(tried, fmt.Sprintf("%d keys of the agent", len(s)))
+		if conn, derr := new(net.Dialer).DialContext(ctx, "unix", r.AgentSocket); derr == nil {
+			// An agent may wait for a person; it does so no longer than the login.
+			stop := context.AfterFunc(ctx, func() { conn.Close() })
+			done = func() { stop(); conn.Close() }
+			if s, aerr := agent.NewClient(conn).Signers(); aerr == nil {
+				ofAgent = s
+				triedAgent = append(triedAgent, fmt.Sprintf("%d keys of the agent", len(s)))
 			}
 		}
 	}
 	for _, f := range r.IdentityFiles {
 		b, err := os.ReadFile(f)
-		if errors.Is(err, fs.ErrNotExist) && r.Config.IdentityFiles == nil {
+		if errors.Is(err, fs.ErrNotExist) && r.given.IdentityFiles == nil {
 			continue
 		}
 		if err != nil {
@@ -46,7 +53,10 @@ func (r *resolved) keys() (signers []ssh.Signer, tried []string, done func(), er
 			tried = append(tried, f)
 		}
 	}
-	return signers, tried, done, nil
+	if r.given.IdentityFiles != nil {
+		return append(signers, ofAgent...), append(tried, triedAgent...), done, nil
+	}
+	return append(ofAgent, signers...), append(triedAgent, tried...), done, nil
 }
 
 func refused(r *resolved, tried []string, cause error) error {

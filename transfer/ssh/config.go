@@ -50,6 +50,7 @@ func FromEnvironment() Config {
 // resolved is a Config with everything filled in.
 type resolved struct {
 	Config
+	given    Config // as the caller had it
 	addr     string // host:port
 	keyName  string // under which known_hosts has the server's keys, host:port
 	jump     *resolved
@@ -63,7 +64,7 @@ func resolve(c Config, depth int) (*resolved, error) {
 	if c.Host == "" {
 		return nil, &transfer.Error{Op: "connect", Kind: transfer.ErrInvalid, Err: errors.New("no host name"), Hint: "set hostname of the site"}
 	}
-	r := &resolved{Config: c}
+	r := &resolved{Config: c, given: c}
 	get := func(string) string { return "" }
 	all := func(string) []string { return nil }
 	if f, err := readConfig(c.ConfigFile); err != nil {
@@ -157,7 +158,7 @@ func (r *resolved) via(hops string, depth int) error {
 	}
 	last := list[len(list)-1]
 	c := Config{AgentSocket: r.AgentSocket, ConfigFile: r.ConfigFile, DialTimeout: r.DialTimeout, KeepAlive: r.KeepAlive,
-		IdentityFiles: r.Config.IdentityFiles, KnownHosts: r.Config.KnownHosts}
+		IdentityFiles: r.given.IdentityFiles, KnownHosts: r.given.KnownHosts}
 	if u, rest, ok := strings.Cut(last, "@"); ok {
 		c.User, last = u, rest
 	}

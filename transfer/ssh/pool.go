@@ -2,15 +2,9 @@ package ssh
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net"
+	"slices"
 	"sync"
-	"time"
-
-	"github.com/cax-go/cax/transfer"
-	"golang.org/x/crypto/ssh"
 )
 
 // A Pool is a set of connections to one account. They are opened one after the
@@ -21,18 +15,28 @@ type Pool struct {
 	mu      sync.Mutex
 	conns   []*conn
 	closed  bool
+	limit   int           // sessions per connection, as far as the server is known to allow
 	changed chan struct{} // closed and renewed when a session ends or a connection breaks
 	shell   shellState
 
-	dialing sync.Mutex // one login at a time: sshd drops those beyond MaxStartups
+	dialing gate // one login at a time: sshd drops those beyond MaxStartups
 }
 
-type conn struct {
-	client   *ssh.Client
-	via      *ssh.Client // of the jump host, if any
-	sessions int
-	dead     bool
+// A gate lets one through at a time. Unlike a mutex it can be given up.
+type gate chan struct{}
+
+func newGate() gate { return make(gate, 1) }
+
+func (g gate) enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
+
+func (g gate) leave() { <-g }
 
 // New makes a pool. It reads configuration and key files when a connection is
 // opened, and connects to nobody yet.
@@ -41,7 +45,7 @@ func New(c Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{cfg: r, changed: make(chan struct{})}, nil
+	return &Pool{cfg: r, limit: r.Sessions, changed: make(chan struct{}), shell: shellState{gate: newGate()}, dialing: newGate()}, nil
 }
 
 // String names the account for people: "cax@midway:22".
@@ -70,50 +74,63 @@ func (p *Pool) Target() Target {
 		HostKey: r.HostKey, HostKeyName: r.keyName, ConfigFile: r.usedFile, AgentSocket: r.AgentSocket, Sessions: r.Connections * r.Sessions}
 }
 
-// acquire returns a connection with room for one more session. release must be
-// called when that has ended.
-func (p *Pool) acquire(ctx context.Context) (c *conn, release func(), err error) {
+// acquire returns a connection with room for one more session, which is counted.
+func (p *Pool) acquire(ctx context.Context) (*conn, error) {
 	for {
 		p.mu.Lock()
 		if p.closed {
 			p.mu.Unlock()
-			return nil, nil, &transfer.Error{Op: "connect", Place: p.String(), Kind: transfer.ErrTransient, Err: net.ErrClosed}
+			return nil, p.broken("connect", net.ErrClosed)
 		}
-		// The connection with the fewest sessions, as long as new ones may be
-		// opened only if it has any.
-		var best *conn
-		for _, c := range p.conns {
-			if best == nil || c.sessions < best.sessions {
-				best = c
-			}
-		}
-		if best != nil && (best.sessions == 0 || len(p.conns) >= p.cfg.Connections) && best.sessions < p.cfg.Sessions {
+		best, all := p.emptiest(), len(p.conns) >= p.cfg.Connections
+		// A further connection is opened rather than a second session on one.
+		if best != nil && (best.sessions == 0 || all) && best.sessions < p.limit {
 			best.sessions++
 			p.mu.Unlock()
-			return best, func() { p.release(best) }, nil
+			return best, nil
 		}
-		full, wait := len(p.conns) >= p.cfg.Connections, p.changed
+		wait := p.changed
 		p.mu.Unlock()
-		if full {
+		if all {
 			select {
 			case <-wait:
 			case <-ctx.Done():
-				return nil, nil, ctx.Err()
+				return nil, ctx.Err()
 			}
 			continue
 		}
 		if err := p.grow(ctx); err != nil {
 			// One connection that works is enough to go on with.
-			p.mu.Lock()
-			if best != nil && !best.dead && best.sessions < p.cfg.Sessions && ctx.Err() == nil {
-				best.sessions++
-				p.mu.Unlock()
-				return best, func() { p.release(best) }, nil
+			if c := p.share(); c != nil && ctx.Err() == nil {
+				return c, nil
 			}
-			p.mu.Unlock()
-			return nil, nil, err
+			return nil, err
 		}
 	}
+}
+
+// emptiest is the connection with the fewest sessions; p.mu is held.
+func (p *Pool) emptiest() *conn {
+	var best *conn
+	for _, c := range p.conns {
+		if best == nil || c.sessions < best.sessions {
+			best = c
+		}
+	}
+	return best
+}
+
+// share counts one more session on a connection that is there; nil if there is
+// no room.
+func (p *Pool) share() *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.emptiest()
+	if c == nil || c.sessions >= p.limit {
+		return nil
+	}
+	c.sessions++
+	return c
 }
 
 func (p *Pool) release(c *conn) {
@@ -121,6 +138,31 @@ func (p *Pool) release(c *conn) {
 	defer p.mu.Unlock()
 	c.sessions--
 	p.announce()
+}
+
+// refused takes back a session that the server did not allow, and remembers how
+// many it does. It reports whether there are others that may end.
+func (p *Pool) refused(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.sessions--
+	p.announce()
+	if c.sessions == 0 {
+		return false
+	}
+	p.limit = min(p.limit, c.sessions)
+	return true
+}
+
+// Room tells how many more sessions can be open at once, as far as is known.
+func (p *Pool) Room() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.limit * p.cfg.Connections
+	for _, c := range p.conns {
+		n -= c.sessions
+	}
+	return n
 }
 
 // announce wakes those who wait. p.mu is held.
@@ -132,26 +174,27 @@ func (p *Pool) announce() {
 // grow opens one more connection, unless somebody just did.
 func (p *Pool) grow(ctx context.Context) error {
 	before := p.count()
-	p.dialing.Lock()
-	defer p.dialing.Unlock()
+	if err := p.dialing.enter(ctx); err != nil {
+		return err
+	}
+	defer p.dialing.leave()
 	if p.count() > before {
 		return nil
 	}
-	client, via, err := p.cfg.dial(ctx)
+	c, err := p.cfg.dial(ctx)
 	if err != nil {
 		return err
 	}
-	c := &conn{client: client, via: via}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		c.close()
-		return &transfer.Error{Op: "connect", Place: p.String(), Kind: transfer.ErrTransient, Err: net.ErrClosed}
+		return p.broken("connect", net.ErrClosed)
 	}
 	p.conns = append(p.conns, c)
 	p.announce()
 	go func() {
-		client.Wait()
+		c.client.Wait()
 		p.drop(c)
 	}()
 	go c.keepAlive(p.cfg.KeepAlive)
@@ -166,56 +209,16 @@ func (p *Pool) count() int {
 
 // drop forgets a connection that broke.
 func (p *Pool) drop(c *conn) {
+	c.close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.dead = true
-	for i := range p.conns {
-		if p.conns[i] == c {
-			p.conns = append(p.conns[:i], p.conns[i+1:]...)
-			break
-		}
+	if i := slices.Index(p.conns, c); i >= 0 {
+		p.conns = slices.Delete(p.conns, i, i+1)
 	}
-	c.close()
+	if len(p.conns) == 0 {
+		p.limit = p.cfg.Sessions // it may be another server by now
+	}
 	p.announce()
-}
-
-func (c *conn) close() {
-	c.client.Close()
-	if c.via != nil {
-		c.via.Close()
-	}
-}
-
-// keepAlive closes the connection when the server gives no answer, so that what
-// waits on it fails instead of waiting for ever.
-func (c *conn) keepAlive(every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	ended := make(chan struct{})
-	go func() { c.client.Wait(); close(ended) }()
-	for {
-		select {
-		case <-ended:
-			return
-		case <-tick.C:
-		}
-		answered := make(chan error, 1)
-		go func() {
-			_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
-			answered <- err
-		}()
-		select {
-		case err := <-answered:
-			if err == nil {
-				continue
-			}
-		case <-ended:
-			return
-		case <-time.After(2 * every):
-		}
-		c.client.Close()
-		return
-	}
 }
 
 // Close closes all connections. Sessions under way fail.
@@ -231,91 +234,4 @@ func (p *Pool) Close() error {
 	}
 	p.announce()
 	return nil
-}
-
-// dial opens one connection.
-func (r *resolved) dial(ctx context.Context) (client, via *ssh.Client, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.DialTimeout)
-	defer cancel()
-	unreachable := func(err error) error {
-		if cause := context.Cause(ctx); cause == context.Canceled {
-			return cause
-		}
-		return &transfer.Error{Op: "connect", Place: r.place(), Kind: transfer.ErrTransient, Err: err, Hint: "see that the server runs and can be reached"}
-	}
-	var nc net.Conn
-	if r.jump != nil {
-		if via, _, err = r.jump.dial(ctx); err != nil {
-			return nil, nil, err
-		}
-		nc, err = via.DialContext(ctx, "tcp", r.addr)
-	} else {
-		nc, err = new(net.Dialer).DialContext(ctx, "tcp", r.addr)
-	}
-	if err != nil {
-		if via != nil {
-			via.Close()
-		}
-		return nil, nil, unreachable(err)
-	}
-	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	defer stop()
-	client, err = r.handshake(ctx, nc, unreachable)
-	if err != nil {
-		nc.Close()
-		if via != nil {
-			via.Close()
-		}
-		return nil, nil, err
-	}
-	return client, via, nil
-}
-
-func (r *resolved) handshake(ctx context.Context, nc net.Conn, unreachable func(error) error) (*ssh.Client, error) {
-	check, algs, err := r.hostKeys()
-	if err != nil {
-		return nil, err
-	}
-	signers, tried, done, err := r.keys()
-	defer done()
-	if err != nil {
-		return nil, err
-	}
-	// The library's errors are text: what happened is told by how far it got.
-	var distrust error
-	trusted, asked := false, false
-	cfg := &ssh.ClientConfig{
-		User: r.User,
-		Auth: []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { asked = true; return signers, nil })},
-		HostKeyCallback: func(host string, remote net.Addr, key ssh.PublicKey) error {
-			distrust = check(host, remote, key)
-			trusted = distrust == nil
-			return distrust
-		},
-		HostKeyAlgorithms: algs,
-	}
-	cfg.Ciphers = []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM, ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR, ssh.CipherAES256CTR}
-	sc, chans, reqs, err := ssh.NewClientConn(nc, r.addr, cfg)
-	if err == nil {
-		return ssh.NewClient(sc, chans, reqs), nil
-	}
-	var negotiation *ssh.AlgorithmNegotiationError
-	switch {
-	case ctx.Err() != nil:
-		return nil, unreachable(fmt.Errorf("no answer within %v", r.DialTimeout))
-	case distrust != nil:
-		return nil, distrust
-	case errors.As(err, &negotiation) && len(algs) > 0:
-		return nil, &transfer.Error{Op: "connect", Place: r.place(), Kind: transfer.ErrHostKey, Err: err,
-			Hint: "the server has no host key of the kinds that known_hosts has for it; add its present ones after comparing them"}
-	case trusted && (asked || len(signers) == 0) && !isNet(err):
-		return nil, refused(r, tried, err)
-	}
-	return nil, unreachable(err)
-}
-
-// isNet reports whether the network, and not the other side, ended something.
-func isNet(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

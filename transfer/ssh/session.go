@@ -18,15 +18,12 @@ type Channel struct {
 	ssh.Channel
 	ServerVersion string // as "SSH-2.0-OpenSSH_9.2p1"
 
-	release func()
-	once    sync.Once
-	status  chan error
+	status chan error
 }
 
-// Close ends the session.
+// Close ends the session. Reads that wait end when the server has seen it.
 func (c *Channel) Close() error {
 	err := c.Channel.Close()
-	c.once.Do(c.release)
 	if err == io.EOF {
 		return nil // the far side was faster
 	}
@@ -61,50 +58,66 @@ func (p *Pool) Start(ctx context.Context, command string) (*Channel, error) {
 }
 
 func (p *Pool) open(ctx context.Context, kind string, payload any) (*Channel, error) {
-	c, release, err := p.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	type opened struct {
-		ch  *Channel
-		err error
-	}
-	got := make(chan opened, 1)
-	go func() {
-		ch, err := p.openOn(c, kind, payload, release)
-		got <- opened{ch, err}
-	}()
-	select {
-	case o := <-got:
-		return o.ch, o.err
-	case <-ctx.Done():
+	for {
+		c, err := p.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		type opened struct {
+			ch    *Channel
+			again bool
+			err   error
+		}
+		got := make(chan opened, 1)
 		go func() {
-			if o := <-got; o.ch != nil {
-				o.ch.Close()
-			}
+			ch, again, err := p.openOn(c, kind, payload)
+			got <- opened{ch, again, err}
 		}()
-		return nil, ctx.Err()
+		select {
+		case o := <-got:
+			if o.again {
+				continue
+			}
+			return o.ch, o.err
+		case <-ctx.Done():
+			go func() {
+				if o := <-got; o.ch != nil {
+					o.ch.Close()
+				}
+			}()
+			return nil, ctx.Err()
+		}
 	}
 }
 
-func (p *Pool) openOn(c *conn, kind string, payload any, release func()) (*Channel, error) {
+// openOn opens a session on a connection where one is counted already. again
+// tells that the server allows fewer sessions than we thought.
+func (p *Pool) openOn(c *conn, kind string, payload any) (out *Channel, again bool, err error) {
 	ch, reqs, err := c.client.OpenChannel("session", nil)
-	if err != nil {
-		release()
-		return nil, p.broken("open session", err)
+	var no *ssh.OpenChannelError
+	if errors.As(err, &no) {
+		again := p.refused(c)
+		return nil, again, p.broken("open session", err)
 	}
-	out := &Channel{Channel: ch, ServerVersion: string(c.client.ServerVersion()), release: release, status: make(chan error, 1)}
-	go out.watch(reqs)
+	if err != nil {
+		p.release(c)
+		return nil, false, p.broken("open session", err)
+	}
+	out = &Channel{Channel: ch, ServerVersion: string(c.client.ServerVersion()), status: make(chan error, 1)}
+	go func() {
+		out.watch(reqs)
+		p.release(c) // the server counts it until it has closed it, too
+	}()
 	ok, err := ch.SendRequest(kind, true, ssh.Marshal(payload))
 	if err != nil {
 		out.Close()
-		return nil, p.broken("open session", err)
+		return nil, false, p.broken("open session", err)
 	}
 	if !ok {
 		out.Close()
-		return nil, &transfer.Error{Op: "open session", Place: p.String(), Kind: transfer.ErrUnsupported, Err: fmt.Errorf("the server refuses this %s", kind)}
+		return nil, false, &transfer.Error{Op: "open session", Place: p.String(), Kind: transfer.ErrUnsupported, Err: fmt.Errorf("the server refuses this %s", kind)}
 	}
-	return out, nil
+	return out, false, nil
 }
 
 // watch takes the exit status of the session.
@@ -143,15 +156,34 @@ const stderrKept = 4 << 10
 
 // Run runs a command to its end, feeds it stdin (nil: nothing) and returns what
 // it printed. The error is an *ExitError if the command ended with another status
-// than 0; its text is for people only.
+// than 0; its text is for people only. When ctx ends first, Run returns at once;
+// stdin may then still be read for a moment.
 func (p *Pool) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
 	ch, err := p.Start(ctx, command)
 	if err != nil {
 		return nil, err
 	}
+	type end struct {
+		out []byte
+		err error
+	}
+	got := make(chan end, 1)
+	go func() {
+		out, err := p.finish(ch, stdin)
+		got <- end{out, err}
+	}()
+	select {
+	case e := <-got:
+		return e.out, e.err
+	case <-ctx.Done():
+		go ch.Close() // a server that hangs does not answer; what waits ends with the connection
+		return nil, ctx.Err()
+	}
+}
+
+// finish talks with a command to its end.
+func (p *Pool) finish(ch *Channel, stdin io.Reader) ([]byte, error) {
 	defer ch.Close()
-	stop := context.AfterFunc(ctx, func() { ch.Close() })
-	defer stop()
 	var wg sync.WaitGroup
 	var out bytes.Buffer
 	stderr := &head{left: stderrKept}
@@ -163,12 +195,9 @@ func (p *Pool) Run(ctx context.Context, command string, stdin io.Reader) ([]byte
 		_ = ch.CloseWrite()
 	})
 	_, rerr := io.Copy(&out, ch)
-	err = ch.Wait()
+	err := ch.Wait()
 	ch.Close()
 	wg.Wait()
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
 	var exit *ExitError
 	if errors.As(err, &exit) {
 		exit.Stderr = stderr.String()

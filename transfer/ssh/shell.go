@@ -11,7 +11,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cax-go/cax/checksum"
@@ -34,11 +33,12 @@ const (
 	exitNotExist    = 94
 	exitPermission  = 95
 	exitUnsupported = 96
+	exitNoSpace     = 97
 )
 
 // shellState remembers whether the login shell is one that we can use.
 type shellState struct {
-	mu    sync.Mutex
+	gate
 	asked bool
 	posix bool
 }
@@ -46,8 +46,10 @@ type shellState struct {
 // Usable reports whether the login shell is a POSIX shell. It asks once.
 func (s *Shell) Usable(ctx context.Context) (bool, error) {
 	st := &s.pool.shell
-	st.mu.Lock()
-	defer st.mu.Unlock()
+	if err := st.enter(ctx); err != nil {
+		return false, err
+	}
+	defer st.leave()
 	if st.asked {
 		return st.posix, nil
 	}
@@ -88,17 +90,60 @@ func (s *Shell) run(ctx context.Context, op, about, script string, stdin io.Read
 		return out, wrap(transfer.ErrNotExist, nil)
 	case exitPermission:
 		return out, wrap(transfer.ErrPermission, nil)
+	case exitNoSpace:
+		return out, wrap(transfer.ErrNoSpace, nil)
 	case exitUnsupported, 127:
 		return out, wrap(transfer.ErrUnsupported, exit)
 	}
 	return out, wrap(transfer.ErrTransient, exit)
 }
 
-// why is what a script ends with after a failure: the reason, as far as it can be
-// found out by looking.
+// change is run for a script that changes something; a failure without a reason is
+// looked into.
+func (s *Shell) change(ctx context.Context, op, p, script string) error {
+	_, err := s.run(ctx, op, p, script, nil)
+	var e *transfer.Error
+	var exit *ExitError
+	if errors.As(err, &exit) && errors.As(err, &e) && errors.Is(e.Kind, transfer.ErrTransient) {
+		if kind := s.Why(ctx, p); kind != nil {
+			return &transfer.Error{Op: e.Op, Place: e.Place, Path: e.Path, Kind: kind, Err: e.Err, Hint: e.Hint}
+		}
+	}
+	return err
+}
+
+// littleSpace is how much must be free if a failure has another reason than a
+// full disk.
+const littleSpace = 1 << 20
+
+// Why finds out, by looking, what stood against a write to a path:
+// transfer.ErrNotExist (the folder is not there), transfer.ErrPermission,
+// transfer.ErrNoSpace; nil if nothing is to be seen. It is for servers that tell
+// that something failed and not why.
+func (s *Shell) Why(ctx context.Context, p string) error {
+	dir := path.Dir(p)
+	_, err := s.run(ctx, "look at", p, fmt.Sprintf(
+		"[ -e %[2]s ] || { [ -e %[3]s ] && ! [ -x %[3]s ] && exit %[5]d; exit %[4]d; }; [ -w %[2]s ] && [ -x %[2]s ] || exit %[5]d; "+
+			"[ -e %[1]s ] && ! [ -w %[1]s ] && exit %[5]d; set -- $(stat -f -c '%%a %%S' -- %[2]s) && [ $(($1 * $2)) -lt %[7]d ] && exit %[6]d; exit 0",
+		Quote(p), Quote(dir), Quote(path.Dir(dir)), exitNotExist, exitPermission, exitNoSpace, littleSpace), nil)
+	for _, kind := range []error{transfer.ErrNotExist, transfer.ErrPermission, transfer.ErrNoSpace} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
+}
+
+// why is what a script that only reads ends with after a failure: the reason, as
+// far as it can be found out by looking.
 func why(p string) string {
 	q, dir := Quote(p), Quote(path.Dir(p))
-	return fmt.Sprintf("{ s=$?; [ -e %[1]s ] || [ -L %[1]s ] || { [ -x %[2]s ] || { [ -e %[2]s ] && exit %[3]d; }; exit %[4]d; }; exit $s; }", q, dir, exitPermission, exitNotExist)
+	return fmt.Sprintf("{ s=$?; [ -e %[1]s ] || [ -L %[1]s ] || { [ -x %[2]s ] || { [ -e %[2]s ] && exit %[3]d; }; exit %[4]d; }; [ -L %[1]s ] || [ -r %[1]s ] || exit %[3]d; exit $s; }", q, dir, exitPermission, exitNotExist)
+}
+
+// gnuFind ends a script where find is not GNU's.
+func gnuFind() string {
+	return fmt.Sprintf("{ s=$?; find / -maxdepth 0 -printf '' 2>/dev/null || exit %d; (exit $s); }", exitUnsupported)
 }
 
 // format is what find prints of a file, each field ended by NUL: type, size in
@@ -108,7 +153,7 @@ const format = `'%y\0%s\0%T@\0%m\0%P\0%l\0'`
 
 // Lstat implements transfer.Backend.
 func (s *Shell) Lstat(ctx context.Context, p string) (transfer.Info, error) {
-	out, err := s.run(ctx, "stat", p, fmt.Sprintf("find %s -maxdepth 0 -printf %s 2>/dev/null || %s", Quote(p), format, why(p)), nil)
+	out, err := s.run(ctx, "stat", p, fmt.Sprintf("find %s -maxdepth 0 -printf %s 2>/dev/null || %s || %s", Quote(p), format, gnuFind(), why(p)), nil)
 	if err != nil {
 		return transfer.Info{}, err
 	}
@@ -124,7 +169,7 @@ func (s *Shell) Lstat(ctx context.Context, p string) (transfer.Info, error) {
 // List implements transfer.Backend.
 func (s *Shell) List(ctx context.Context, dir string) iter.Seq2[transfer.Info, error] {
 	return func(yield func(transfer.Info, error) bool) {
-		out, err := s.run(ctx, "list", dir, fmt.Sprintf("find %s -mindepth 1 -printf %s || %s", Quote(dir), format, why(dir)), nil)
+		out, err := s.run(ctx, "list", dir, fmt.Sprintf("find %s -mindepth 1 -printf %s || %s || %s", Quote(dir), format, gnuFind(), why(dir)), nil)
 		if err != nil {
 			yield(transfer.Info{}, err)
 			return
@@ -191,25 +236,22 @@ func parseFind(b []byte) ([]transfer.Info, error) {
 // Mkdir implements transfer.Backend.
 func (s *Shell) Mkdir(ctx context.Context, dir string) error {
 	q, parent := Quote(dir), Quote(path.Dir(dir))
-	_, err := s.run(ctx, "make directory", dir, fmt.Sprintf(
+	return s.change(ctx, "make directory", dir, fmt.Sprintf(
 		"{ [ -e %[1]s ] || [ -L %[1]s ]; } && exit %[3]d; mkdir -m 755 -- %[1]s && exit; { [ -e %[1]s ] || [ -L %[1]s ]; } && exit %[3]d; [ -e %[2]s ] || exit %[4]d; [ -w %[2]s ] || exit %[5]d; exit 1",
-		q, parent, exitExist, exitNotExist, exitPermission), nil)
-	return err
+		q, parent, exitExist, exitNotExist, exitPermission))
 }
 
 // Rename implements transfer.Backend. mv -n may report success without having
 // moved anything, so both names are looked at afterwards.
 func (s *Shell) Rename(ctx context.Context, from, to string) error {
-	_, err := s.run(ctx, "rename", to, fmt.Sprintf(
+	return s.change(ctx, "rename", to, fmt.Sprintf(
 		"[ -e %[1]s ] || [ -L %[1]s ] || exit %[4]d; { [ -e %[2]s ] || [ -L %[2]s ]; } && exit %[5]d; mv -T -n -- %[1]s %[2]s; s=$?; { [ -e %[1]s ] || [ -L %[1]s ]; } || exit $s; [ -w %[3]s ] || exit %[6]d; { [ -e %[2]s ] || [ -L %[2]s ]; } && exit %[5]d; exit 1",
-		Quote(from), Quote(to), Quote(path.Dir(to)), exitNotExist, exitExist, exitPermission), nil)
-	return err
+		Quote(from), Quote(to), Quote(path.Dir(to)), exitNotExist, exitExist, exitPermission))
 }
 
 // Remove implements transfer.Backend.
 func (s *Shell) Remove(ctx context.Context, p string) error {
-	_, err := s.run(ctx, "remove", p, fmt.Sprintf("rm -rf -- %s || { [ -w %s ] || exit %d; exit 1; }", Quote(p), Quote(path.Dir(p)), exitPermission), nil)
-	return err
+	return s.change(ctx, "remove", p, "rm -rf -- "+Quote(p))
 }
 
 // Free implements transfer.Spacer.
@@ -225,10 +267,20 @@ func (s *Shell) Free(ctx context.Context, p string) (int64, error) {
 	return blocks * size, nil
 }
 
-// Sync implements transfer.Syncer, by the file system of the path where sync can
-// do that, else by all.
+// Sync implements transfer.Syncer, by the file system of the path. A failure may
+// be told only once, and is never taken for something else: only where sync
+// cannot do that for the root either does it not know how.
 func (s *Shell) Sync(ctx context.Context, p string) (bool, error) {
-	_, err := s.run(ctx, "sync", p, fmt.Sprintf("sync -f -- %s 2>/dev/null || sync", Quote(p)), nil)
+	return s.sync(ctx, p, "sync -f --")
+}
+
+// SyncName implements transfer.NameSyncer.
+func (s *Shell) SyncName(ctx context.Context, p string) (bool, error) {
+	return s.sync(ctx, path.Dir(p), "sync --")
+}
+
+func (s *Shell) sync(ctx context.Context, p, command string) (bool, error) {
+	_, err := s.run(ctx, "sync", p, fmt.Sprintf("%[1]s %[2]s || { s=$?; %[1]s / 2>/dev/null || exit %[3]d; (exit $s); } || %[4]s", command, Quote(p), exitUnsupported, why(p)), nil)
 	if errors.Is(err, transfer.ErrUnsupported) {
 		return false, nil
 	}
@@ -237,8 +289,7 @@ func (s *Shell) Sync(ctx context.Context, p string) (bool, error) {
 
 // Clone implements transfer.Cloner.
 func (s *Shell) Clone(ctx context.Context, from, to string) error {
-	_, err := s.run(ctx, "clone", to, fmt.Sprintf("cp --reflink=auto --preserve=timestamps -T -- %s %s || %s", Quote(from), Quote(to), why(from)), nil)
-	return err
+	return s.change(ctx, "clone", to, fmt.Sprintf("[ -e %[1]s ] || exit %[3]d; cp --reflink=auto --preserve=timestamps -T -- %[1]s %[2]s", Quote(from), Quote(to), exitNotExist))
 }
 
 // Hash implements transfer.Hasher, for XXH3-128 by xxhsum, and for SHA-512,
