@@ -50,24 +50,34 @@ func (m mark) is(f *file) bool {
 	return m.Size == f.size && m.MTime == f.mtime.UnixNano() && m.Offset >= 0 && m.Offset <= m.Size && (!m.Done || m.Offset == m.Size)
 }
 
-// openJournal reads the journal of a staging folder and opens it to go on.
+func newJournal() *journal {
+	return &journal{said: map[string]mark{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+// noJournal is one that is not kept.
+func noJournal() *journal {
+	j := newJournal()
+	close(j.ended)
+	return j
+}
+
+// openJournal reads the journal of a staging folder and opens it to go on. Where
+// the backend cannot write at offsets, none is kept.
 func openJournal(ctx context.Context, b Backend, path string) (*journal, error) {
-	j := &journal{said: map[string]mark{}, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	j := newJournal()
 	if err := j.read(ctx, b, path); err != nil && !errors.Is(err, ErrNotExist) {
 		return nil, err
 	}
 	w, err := b.Create(ctx, path, j.size, j.size, time.Time{})
 	if errors.Is(err, ErrUnsupported) {
-		close(j.ended)
-		return j, nil
+		return noJournal(), nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	at, ok := w.(WriterAt)
 	if !ok {
-		close(j.ended)
-		return j, errors.Join(w.Close(), b.Remove(ctx, path))
+		return noJournal(), errors.Join(w.Close(), b.Remove(ctx, path))
 	}
 	j.w, j.at = w, at
 	go j.keep()

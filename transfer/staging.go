@@ -20,15 +20,16 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.journal = noJournal()
 	if r.mover() == stream { // programs keep partial files under names of their own
 		if err := r.prune(ctx); err != nil {
 			return err
 		}
+		if r.journal, err = openJournal(ctx, r.Target.Backend, r.staging+"/journal"); err != nil {
+			return err
+		}
 	}
 	if err := r.makeData(ctx); err != nil {
-		return err
-	}
-	if r.journal, err = openJournal(ctx, r.Target.Backend, r.staging+"/journal"); err != nil {
 		return err
 	}
 	if interrupted {
