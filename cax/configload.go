@@ -154,7 +154,10 @@ func (d *decoder) sitesOf(n *node, cfg *Config, read func(string) ([]byte, error
 		d.fail(n.off, "sites", fmt.Sprintf("%s where an array of sites, or the path of a file, should be", n), `write for example "cax.json"`)
 		return nil, nil
 	}
-	file := n.text
+	file, ok := readText(d, n, &slot{"sites", &KeyInfo{Example: `"cax.json"`}})
+	if !ok {
+		return nil, nil
+	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(filepath.Dir(cfg.File), file)
 	}
