@@ -14,7 +14,10 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-var _ rundb.Driver = (*Driver)(nil)
+var (
+	_ rundb.Driver       = (*Driver)(nil)
+	_ rundb.BulkInserter = (*Driver)(nil)
+)
 
 // Get implements [rundb.Driver].
 func (d *Driver) Get(ctx context.Context, id rundb.ID) (bson.Raw, error) {
@@ -32,29 +35,45 @@ func (d *Driver) Get(ctx context.Context, id rundb.ID) (bson.Raw, error) {
 }
 
 // Insert implements [rundb.Driver].
-func (d *Driver) Insert(ctx context.Context, doc bson.Raw) error {
-	r, err := rundb.Decode(doc)
-	if err != nil {
-		return err
-	}
-	return d.transaction(ctx, "insert", func(tx *tx) error {
-		var n int
-		if err := tx.row(`SELECT count(*) FROM runs WHERE id = ? OR (name = ? AND detector = ? AND name <> '')`, r.ID[:], r.Name, r.Detector).Scan(&n); err != nil {
-			return err
-		}
-		if n > 0 {
-			return &rundb.Error{Op: "insert", What: r.String(), Kind: rundb.ErrExist}
-		}
-		sig, err := tx.useSignature(signature(r.Data))
+func (d *Driver) Insert(ctx context.Context, doc bson.Raw) error { return d.InsertAll(ctx, doc) }
+
+// InsertAll implements [rundb.BulkInserter].
+func (d *Driver) InsertAll(ctx context.Context, docs ...bson.Raw) error {
+	runs := make([]*rundb.Run, len(docs))
+	for i, doc := range docs {
+		r, err := rundb.Decode(doc)
 		if err != nil {
 			return err
 		}
-		if err := tx.exec(`INSERT INTO runs (id, number, name, detector, start, sig, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			r.ID[:], r.Number, r.Name, r.Detector, r.Start.UnixMilli(), sig, []byte(doc)); err != nil {
-			return err
+		runs[i] = r
+	}
+	return d.transaction(ctx, "insert", func(tx *tx) error {
+		for _, r := range runs {
+			if err := tx.insert(r); err != nil {
+				return err
+			}
 		}
-		return tx.writeSides(r)
+		return nil
 	})
+}
+
+func (t *tx) insert(r *rundb.Run) error {
+	var n int
+	if err := t.row(`SELECT count(*) FROM runs WHERE id = ? OR (name = ? AND detector = ? AND name <> '')`, r.ID[:], r.Name, r.Detector).Scan(&n); err != nil {
+		return err
+	}
+	if n > 0 {
+		return &rundb.Error{Op: "insert", What: r.String(), Kind: rundb.ErrExist}
+	}
+	sig, err := t.useSignature(signature(r.Data))
+	if err != nil {
+		return err
+	}
+	if err := t.exec(`INSERT INTO runs (id, number, name, detector, start, sig, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		r.ID[:], r.Number, r.Name, r.Detector, r.Start.UnixMilli(), sig, []byte(r.Raw())); err != nil {
+		return err
+	}
+	return t.writeSides(r)
 }
 
 // Update implements [rundb.Driver].
