@@ -90,7 +90,7 @@ func (d *demo) story(ctx context.Context) {
 	d.damage(d.dir + "/chicago/raw/160315_1432/LICENSE")
 	d.say("… and is found when the copy is read again (exit code 1):")
 	d.do(ctx, 1, "verify", "--host", "chicago", "--run", "1")
-	d.do(ctx, 0, "explain", "--host", "lngs", "--run", "1")
+	d.do(ctx, 0, "explain", "--host", "chicago", "--run", "1")
 	d.say("A named run is tried at once: lngs sends it again, chicago verifies it.")
 	d.do(ctx, 0, "--once", "--host", "lngs", "--run", "1", "--log", "warning")
 	d.do(ctx, 0, "--once", "--host", "chicago", "--run", "1", "--log", "warning")
