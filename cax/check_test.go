@@ -232,7 +232,7 @@ func TestCheckRunDB(t *testing.T) {
 func TestCheckSSH(t *testing.T) {
 	d := transfertest.StartSSHD(t, transfertest.SSHDOptions{})
 	noSFTP := transfertest.StartSSHD(t, transfertest.SSHDOptions{NoSFTP: true})
-	good := []string{"B connection ok", "B directory ok", "B write ok", "B directory ok", "B write ok"}
+	good := []string{"B connection ok", "B directory ok", "B write ok"}
 	for _, tc := range []struct {
 		name   string
 		method Method
@@ -250,7 +250,7 @@ func TestCheckSSH(t *testing.T) {
 		{name: "wrong key", method: MethodSFTP, server: d, change: func(s *Site, d *transfertest.SSHD) { s.IdentityFile = d.WrongKey }, want: []string{"B login fail"}},
 		{name: "no server", method: MethodSFTP, server: d, change: func(s *Site, _ *transfertest.SSHD) { s.Port = 1 }, want: []string{"B connection fail"}},
 		{name: "missing directory", method: MethodSCP, server: d, change: func(s *Site, _ *transfertest.SSHD) { s.DirRaw += "/gone" },
-			want: []string{"B connection ok", "B directory fail", "B directory ok", "B write ok"}},
+			want: []string{"B connection ok", "B directory fail"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.method == MethodRsync {
@@ -258,6 +258,7 @@ func TestCheckSSH(t *testing.T) {
 			}
 			t.Setenv("SSH_AUTH_SOCK", "")
 			l := newLab(t, func(cfg *Config) {
+				cfg.Sites[0].DataType = []string{"raw"}
 				b := cfg.Sites[1]
 				b.Method, b.Hostname, b.Port, b.Username = tc.method, tc.server.Host, tc.server.Port, tc.server.User
 				b.IdentityFile, b.KnownHosts = tc.server.IdentityFile, tc.server.KnownHosts
