@@ -33,6 +33,8 @@ var (
 	rounds  = flag.Int("rounds", 3, "how often each contestant runs; the median counts")
 	workdir = flag.String("workdir", "", "where the data go; default: the temporary folder")
 	runs    = flag.Int("runs", 100_000, "runs in the database of the idle cycle")
+	program = flag.String("cax", "", "the cax to measure; default: built for this")
+	out     = flag.String("out", "", "folder for the table and the plots; default: none are written")
 )
 
 // shape is a dataset: so many files of so many bytes.
@@ -61,6 +63,20 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// cax is the program that is measured.
+func cax(t *testing.T) string {
+	if *program != "" {
+		return *program
+	}
+	path := filepath.Join(t.TempDir(), "cax")
+	build := exec.Command("go", "build", "-o", path, "github.com/cax-go/cax/cmd/cax")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
 // world is what all contestants share: a dataset, two site folders, a server.
 type world struct {
 	dir    string
@@ -80,21 +96,18 @@ func newWorld(t *testing.T, sshd *transfertest.SSHD) *world {
 		}
 		t.Cleanup(func() { os.RemoveAll(dir) })
 	}
-	w := &world{dir: dir, cax: filepath.Join(dir, "cax"), config: filepath.Join(dir, "cax.json"), sshd: sshd}
-	build := exec.Command("go", "build", "-o", w.cax, "github.com/cax-go/cax/cmd/cax")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	w := &world{dir: dir, cax: cax(t), config: filepath.Join(dir, "cax.json"), sshd: sshd}
 	site := func(name string, more map[string]any) map[string]any {
 		d := filepath.Join(dir, name)
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		m := map[string]any{"name": name, "method": "scp", "hostname": sshd.Host, "port": sshd.Port,
-			"username": sshd.User, "dir_raw": d, "dir_processed": nil, "data_type": []string{"raw"},
-			"identity_file": sshd.IdentityFile, "known_hosts": sshd.KnownHosts,
+		m := map[string]any{"name": name, "method": "local", "dir_raw": d, "dir_processed": nil, "data_type": []string{"raw"},
 			"upload_options": nil, "download_options": nil}
+		if sshd != nil {
+			m["method"], m["hostname"], m["port"], m["username"] = "scp", sshd.Host, sshd.Port, sshd.User
+			m["identity_file"], m["known_hosts"] = sshd.IdentityFile, sshd.KnownHosts
+		}
 		for k, v := range more {
 			m[k] = v
 		}
@@ -177,7 +190,11 @@ func (w *world) compare(t *testing.T, s shape) {
 		}
 	}
 	w.clear(t)
-	table(t, s, contestants, times)
+	r := result{title: "verified push of " + s.name + " over SSH on loopback"}
+	for i, c := range contestants {
+		r.rows = append(r.rows, row{c.name, times[i]})
+	}
+	r.report(t)
 }
 
 type contestant struct {
@@ -249,22 +266,4 @@ func sha512sums(t *testing.T, dir string) []byte {
 		t.Fatalf("sha512sum: %v", err)
 	}
 	return out
-}
-
-func table(t *testing.T, s shape, cs []contestant, times [][]time.Duration) {
-	median := func(d []time.Duration) time.Duration {
-		d = slices.Clone(d)
-		slices.Sort(d)
-		return d[len(d)/2]
-	}
-	ours := median(times[0])
-	var b strings.Builder
-	fmt.Fprintf(&b, "verified push of %s over SSH on loopback, median of %d\n", s.name, len(times[0]))
-	fmt.Fprintf(&b, "%-36s %10s %10s %10s %12s\n", "", "median", "min", "max", "cax / this")
-	for i, c := range cs {
-		m := median(times[i])
-		fmt.Fprintf(&b, "%-36s %9.2fs %9.2fs %9.2fs %12.2f\n", c.name, m.Seconds(), slices.Min(times[i]).Seconds(),
-			slices.Max(times[i]).Seconds(), ours.Seconds()/m.Seconds())
-	}
-	t.Log("\n" + b.String())
 }
