@@ -46,13 +46,14 @@ Exit codes: 0 done, 1 something failed, 2 usage or configuration, 130 interrupte
 `
 
 // newApp makes the command line of cax.
-func newApp(stdout, stderr io.Writer) *cli.App {
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
 		Name:                  "cax",
 		Usage:                 "move datasets between sites, verified",
 		UsageText:             "cax [flags]                       the daemon; one cycle with --once\ncax COMMAND [flags] [arguments]",
 		Description:           about,
 		CustomAppHelpTemplate: cli.AppHelpTemplate + after,
+		Reader:                stdin,
 		Writer:                stdout,
 		ErrWriter:             stderr,
 		Flags:                 session.Flags(),

@@ -14,13 +14,13 @@ func dbCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "db",
 		Usage:     "make, fill, save and back up the run database",
-		UsageText: "cax db init|backup [flags] [arguments]",
+		UsageText: "cax db init|import|export|backup [flags] [arguments]",
 		Description: `Works on the run database of --rundb, $CAX_RUNDB, the configuration, or the embedded
 default.
 
 Example:
    cax db init --rundb sqlite:/data/runs.db`,
-		Subcommands: []*cli.Command{dbInitCommand(), dbBackupCommand()},
+		Subcommands: []*cli.Command{dbInitCommand(), dbImportCommand(), dbExportCommand(), dbBackupCommand()},
 	}
 }
 

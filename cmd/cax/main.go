@@ -10,7 +10,7 @@ import (
 
 func main() {
 	ctx, stop := command.Signals(context.Background())
-	code := command.Run(ctx, newApp(os.Stdout, os.Stderr), os.Args)
+	code := command.Run(ctx, newApp(os.Stdin, os.Stdout, os.Stderr), os.Args)
 	stop()
 	os.Exit(code)
 }
