@@ -78,6 +78,7 @@ func StartSSHD(t testing.TB, o SSHDOptions) *SSHD {
 		"AuthorizedKeysFile " + dir + "/authorized_keys",
 		"PidFile none", "StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
 		"PermitRootLogin yes", "PrintMotd no", "UseDNS no", "LogLevel ERROR",
+		"SetEnv HOME=" + dir, // what this machine's users have their shells do at start does not matter
 	}
 	switch {
 	case o.SFTPCommand != "":
