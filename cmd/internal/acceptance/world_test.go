@@ -28,6 +28,9 @@ var program struct {
 }
 
 func TestMain(m *testing.M) {
+	if code, served := serveFlipped(os.Args); served {
+		os.Exit(code)
+	}
 	code := m.Run()
 	if program.dir != "" {
 		os.RemoveAll(program.dir)
@@ -207,9 +210,10 @@ type copyRecord struct {
 	Checksum string `json:"checksum"`
 	Evidence string `json:"evidence"`
 	Error    *struct {
-		Class string `json:"class"`
-		Text  string `json:"text"`
-		Tries int    `json:"tries"`
+		Class   string    `json:"class"`
+		Text    string    `json:"text"`
+		Tries   int       `json:"tries"`
+		NextTry time.Time `json:"next_try"`
 	} `json:"error"`
 	Claim *struct {
 		ID string `json:"id"`
