@@ -23,7 +23,7 @@ type Memory struct {
 	Clock func() time.Time
 
 	mu   sync.Mutex
-	runs map[rundb.ID]bson.Raw
+	runs map[rundb.ID]*rundb.Run
 	docs map[rundb.Collection][]bson.Raw
 }
 
@@ -36,11 +36,11 @@ func (m *Memory) Get(ctx context.Context, id rundb.ID) (bson.Raw, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	doc, ok := m.runs[id]
+	r, ok := m.runs[id]
 	if !ok {
 		return nil, fail("get", rundb.ErrNotExist)
 	}
-	return slices.Clone(doc), nil
+	return slices.Clone(r.Raw()), nil
 }
 
 // Find implements [rundb.Driver]. It yields the state at its beginning.
@@ -65,17 +65,11 @@ func (m *Memory) Find(ctx context.Context, q *rundb.Query) iter.Seq2[bson.Raw, e
 	}
 }
 
-// all decodes all runs, in the order of a query.
+// all gives all runs, in the order of a query.
 func (m *Memory) all(oldestFirst bool) []*rundb.Run {
 	m.mu.Lock()
-	docs := slices.Collect(maps.Values(m.runs))
+	runs := slices.Collect(maps.Values(m.runs))
 	m.mu.Unlock()
-	var runs []*rundb.Run
-	for _, doc := range docs {
-		if r, err := rundb.Decode(doc); err == nil { // Insert and Update let in no other
-			runs = append(runs, r)
-		}
-	}
 	slices.SortFunc(runs, func(a, b *rundb.Run) int {
 		return cmp.Or(a.Start.Compare(b.Start), bytes.Compare(a.ID[:], b.ID[:]))
 	})
@@ -96,19 +90,15 @@ func (m *Memory) Insert(ctx context.Context, doc bson.Raw) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, other := range m.runs {
-		o, err := rundb.Decode(other)
-		if err != nil {
-			return err
-		}
+	for _, o := range m.runs {
 		if o.ID == r.ID || r.Name != "" && o.Name == r.Name && o.Detector == r.Detector {
 			return fail("insert", rundb.ErrExist)
 		}
 	}
 	if m.runs == nil {
-		m.runs = map[rundb.ID]bson.Raw{}
+		m.runs = map[rundb.ID]*rundb.Run{}
 	}
-	m.runs[r.ID] = slices.Clone(doc)
+	m.runs[r.ID] = r
 	return nil
 }
 
@@ -122,13 +112,16 @@ func (m *Memory) Update(ctx context.Context, u *rundb.Update) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	doc, ok := m.runs[u.Run]
+	r, ok := m.runs[u.Run]
 	if !ok {
 		return fail("update", rundb.ErrNotExist)
 	}
-	doc, err := rundb.Apply(doc, u, m.now())
-	if err == nil {
-		m.runs[u.Run] = doc
+	doc, err := rundb.Apply(r.Raw(), u, m.now())
+	if err != nil {
+		return err
+	}
+	if r, err = rundb.Decode(doc); err == nil {
+		m.runs[u.Run] = r
 	}
 	return err
 }
