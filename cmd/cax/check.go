@@ -41,7 +41,7 @@ func check(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	p := &findings{s: s}
 	for _, n := range s.Config.Notes {
 		p.add(cax.Finding{What: "configuration", Grade: cax.CheckWarn, Text: n.String()})

@@ -21,7 +21,7 @@ func runDaemon(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	if err := s.Exists(c.Context); err != nil {
 		return err
 	}

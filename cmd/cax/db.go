@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/cax-go/cax/cmd/internal/command"
@@ -45,7 +44,7 @@ func dbInit(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	if s.JSON {
 		return s.Print(struct {
 			RunDB string `json:"rundb"`
@@ -88,7 +87,7 @@ func dbBackup(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	b, ok := s.Store.Driver.(backuper)
 	if !ok {
 		return command.Usagef("use mongodump, or cax db export", "%s is not an embedded run database", s.Address)

@@ -65,7 +65,7 @@ func dbExport(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	switch {
 	case to == "-":
 		_, err = s.Store.ExportTo(c.Context, s.Stdout, coll, format)

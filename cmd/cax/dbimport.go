@@ -49,7 +49,7 @@ func dbImport(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	o := &rundb.ImportOptions{DryRun: s.DryRun, Progress: func(c rundb.Collection, n rundb.ImportCount) {
 		s.Log.Debug("import", zap.String("collection", string(c)), zap.Int("read", n.Read), zap.Int("added", n.Added))
 	}}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,7 +40,7 @@ func explain(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	host := c.String("host")
 	if c.IsSet("host") && host == "" {
 		return command.Usagef("leave it out for all sites", "--host is empty")

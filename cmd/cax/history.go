@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"time"
 
 	"github.com/cax-go/cax/cmd/internal/command"
@@ -57,7 +56,7 @@ func history(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	r, err := s.Run(c.Context, c.String("detector"))
 	if err != nil {
 		return err

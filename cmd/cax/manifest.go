@@ -50,7 +50,7 @@ func manifest(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	r, err := s.Run(c.Context, c.String("detector"))
 	if err != nil {
 		return err

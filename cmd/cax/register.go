@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -54,7 +53,7 @@ func register(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	r, err := s.Env.Register(c.Context, *g)
 	if err != nil {
 		return err

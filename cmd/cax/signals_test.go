@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A place is a folder with two sites, a run at A, and a configuration. The
@@ -144,6 +145,65 @@ func TestSignals(t *testing.T) {
 				got, err := os.ReadFile(filepath.Join(p.dir, "B", dataset, f))
 				if err != nil || !bytes.Equal(got, bytes.Repeat([]byte(f), 4<<20)) {
 					t.Errorf("%s at B is not that of A (%v)", f, err)
+				}
+			}
+		})
+	}
+}
+
+// TestHangs: what does not stop when it is told to is left after a few seconds,
+// and at once after a second signal.
+func TestHangs(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		twice  bool
+		killed bool
+		code   int
+	}{
+		{"one signal", false, false, 130},
+		{"second signal", true, true, -1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			// Reading standard input cannot be interrupted.
+			cmd := p.command("db", "import", "--rundb", "sqlite:2.db", "-")
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			errs, err := cmd.StderrPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := bufio.NewReader(errs).ReadString('\n'); err != nil { // "run database made"
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				cmd.Wait() // its outcome is the state
+			}()
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			for sent := 0; ; {
+				if sent == 0 || tc.twice {
+					cmd.Process.Signal(syscall.SIGTERM) // fails once it has ended
+					sent++
+				}
+				select {
+				case <-ended:
+					status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+					if status.Signaled() != tc.killed || cmd.ProcessState.ExitCode() != tc.code {
+						t.Errorf("it ended as %v, want killed %v, exit code %d", cmd.ProcessState, tc.killed, tc.code)
+					}
+					return
+				case <-tick.C:
 				}
 			}
 		})

@@ -49,7 +49,7 @@ func verify(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer s.CloseInto(&err)
 	if err := s.Exists(c.Context); err != nil {
 		return err
 	}
@@ -80,11 +80,11 @@ func verify(c *cli.Context) (err error) {
 		}
 		for copied := range r.Copies(local) {
 			n++
-			ok, err := verifyOne(c.Context, s, r, copied, c.Bool("repair-manifest"))
+			good, err := verifyOne(c.Context, s, r, copied, c.Bool("repair-manifest"))
 			if err != nil {
 				return err
 			}
-			if !ok {
+			if !good {
 				bad++
 			}
 		}
@@ -93,22 +93,24 @@ func verify(c *cli.Context) (err error) {
 		s.Note("there is no copy at %s to verify", s.Site.Name)
 	}
 	if bad > 0 {
+		s.Note("%d of %d copies at %s are not known to be good", bad, n, s.Site.Name)
 		return command.ErrFailed
 	}
 	return nil
 }
 
-// verifyOne verifies one copy and prints the outcome. The error is that of
-// printing, or the end of ctx.
-func verifyOne(ctx context.Context, s *session.Session, r *rundb.Run, c rundb.Copy, repair bool) (ok bool, err error) {
+// verifyOne verifies one copy and prints the outcome. err is that of printing, or
+// the end of ctx.
+func verifyOne(ctx context.Context, s *session.Session, r *rundb.Run, c rundb.Copy, repair bool) (good bool, err error) {
 	out := verified{Number: r.Number, Name: r.Name, Type: c.Type, Version: c.Version, Host: c.Host, Location: c.Location, Result: "good"}
-	err = s.Env.Reverify(ctx, r, c, repair)
+	line := fmt.Sprintf("%s %s at %s, %s", r, c.Type, c.Host, c.Location)
+	found := s.Env.Reverify(ctx, r, c, repair)
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case err != nil:
-		out.Result, out.Error = "failed", err.Error()
-		if now, gerr := s.Store.Get(ctx, r.ID); gerr == nil {
+	case found != nil:
+		out.Result, out.Error, line = "failed", found.Error(), found.Error()
+		if now, err := s.Store.Get(ctx, r.ID); err == nil {
 			if c, ok := now.Copy(c.Key); ok && c.Status == rundb.Failed {
 				out.Result = "bad"
 			}
@@ -117,12 +119,8 @@ func verifyOne(ctx context.Context, s *session.Session, r *rundb.Run, c rundb.Co
 		out.Result = "would verify"
 	}
 	if s.JSON {
-		return err == nil, s.Print(out)
+		return found == nil, s.Print(out)
 	}
-	line := fmt.Sprintf("%s: %s %s at %s, %s", out.Result, r, c.Type, c.Host, c.Location)
-	if err != nil {
-		line = fmt.Sprintf("%s: %s", out.Result, err)
-	}
-	_, perr := fmt.Fprintln(s.Stdout, command.OneLine(line))
-	return err == nil, perr
+	_, err = fmt.Fprintf(s.Stdout, "%s: %s\n", out.Result, command.OneLine(line))
+	return found == nil, err
 }

@@ -47,7 +47,11 @@ func openDriver(ctx context.Context, a cax.RunDBAddress, n dbNeed, log *zap.Logg
 		err = command.Usagef("", "run databases of scheme %q are not known", a.Scheme)
 	}
 	if err != nil {
-		return nil, false, nil, errors.Join(openError(err, a), undo())
+		err = openError(err, a)
+		if uerr := undo(); uerr != nil {
+			err = errors.Join(err, uerr)
+		}
+		return nil, false, nil, err
 	}
 	if made {
 		log.Info(map[bool]string{false: "run database made", true: "would make the run database"}[n.dryRun],

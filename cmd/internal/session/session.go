@@ -59,7 +59,7 @@ func Open(c *cli.Context, n Need) (s *Session, err error) {
 	s.Colour = colours(s.Stdout)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			s.CloseInto(&err)
 		}
 	}()
 	if err := checkFlags(c, &n); err != nil {
@@ -192,6 +192,14 @@ func (s *Session) Close() error {
 	}
 	s.closers = nil
 	return errors.Join(errs...)
+}
+
+// CloseInto closes the session at the end of a command and adds what goes wrong
+// to the command's error.
+func (s *Session) CloseInto(err *error) {
+	if cerr := s.Close(); cerr != nil {
+		*err = errors.Join(*err, cerr)
+	}
 }
 
 // terminal reports whether w is a terminal on which lines can be redrawn.
