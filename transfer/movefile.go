@@ -23,7 +23,7 @@ const (
 	inFlight = 8
 
 	// every so many bytes of a file the journal notes how far it is durable.
-	journalEvery = 64 << 20
+	journalEvery = checksum.BlockSize
 
 	// long is the round trip from which a link counts as long.
 	long = 5 * time.Millisecond
@@ -244,7 +244,7 @@ func (r *run) throttle(ctx context.Context, n int) error {
 	for n > 0 {
 		step := n
 		if perSecond := float64(r.Limit.Limit()); perSecond < float64(step) {
-			step = max(1, int(perSecond))
+			step = min(step, max(64<<10, int(perSecond)))
 		}
 		if b := r.Limit.Burst(); b > 0 && step > b {
 			step = b
@@ -263,7 +263,7 @@ func (r *run) throttle(ctx context.Context, n int) error {
 			case <-ctx.Done():
 				turn.Cancel()
 				return ended(ctx)
-			case <-time.After(min(wait, time.Second)):
+			case <-time.After(min(wait, time.Second/4)):
 			}
 			r.watch.alive()
 			if paused {

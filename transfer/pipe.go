@@ -111,7 +111,9 @@ func (p *pipe) striped(ctx context.Context, dst WriterAt) error {
 			front.add(at, int64(n))
 			return nil
 		})
-		if reached := front.reached(); reached-noted >= journalEvery {
+		// Whole blocks only: the manifest has sums of these, so that what is gone on
+		// from can be verified.
+		if reached := front.reached() / journalEvery * journalEvery; reached > noted {
 			noted = reached
 			// One at a time, so that the journal only goes forward. An error says
 			// that bytes were lost, and may be said only once.

@@ -26,5 +26,19 @@ func RequireTool(t testing.TB, part, program string) {
 	}
 }
 
-// Long reports whether tests should run at full length (CAX_LONG=1).
-func Long() bool { return os.Getenv("CAX_LONG") == "1" }
+// Long reports whether tests should run at full length (CAX_INTEGRATION=1).
+func Long() bool { return os.Getenv("CAX_INTEGRATION") == "1" }
+
+// Main runs the tests of a package, for its TestMain. Unless they are to run at
+// full length, temporary files are in memory where the machine has /dev/shm: to
+// sync a disk that others write to can take minutes.
+func Main(m *testing.M) int {
+	const memory = "/dev/shm"
+	if st, err := os.Stat(memory); err == nil && st.IsDir() && !Long() && os.Getenv("TMPDIR") == "" {
+		if dir, err := os.MkdirTemp(memory, "cax-test-"); err == nil {
+			defer os.RemoveAll(dir)
+			os.Setenv("TMPDIR", dir)
+		}
+	}
+	return m.Run()
+}
