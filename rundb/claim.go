@@ -62,6 +62,8 @@ func (s *Store) Claim(ctx context.Context, id ID, c Copy) (*Held, error) {
 	}
 	h := &Held{Run: id, Key: c.Key, ID: claim.ID, Copy: c, store: s, seq: 1}
 	if err := s.free(ctx, id, &c); err != nil {
+		ctx, cancel := afterwards(ctx)
+		defer cancel()
 		return nil, errors.Join(err, h.Withdraw(ctx))
 	}
 	return h, nil
@@ -71,7 +73,8 @@ func (s *Store) Claim(ctx context.Context, id ID, c Copy) (*Held, error) {
 // record is named by was, a copy as it was read (see Copy.Exactly), and must not
 // have changed since. It serves a new try after an error, the verification of a
 // copy, and, with the claim that was seen, take-over: then the sequence number
-// must still be the one in was.Claim. ErrConflict otherwise.
+// must still be the one in was.Claim. ErrConflict otherwise; ErrAmbiguous if older
+// software left two records that nothing tells apart.
 func (s *Store) Reclaim(ctx context.Context, id ID, was Copy, status Status, claim Claim) (*Held, error) {
 	now, err := s.Now(ctx)
 	if err != nil {

@@ -478,6 +478,35 @@ func TestImportFails(t *testing.T) {
 	}
 }
 
+// TestImportDamaged: what is good in a damaged dump is added, and the error does not
+// grow with the damage.
+func TestImportDamaged(t *testing.T) {
+	const good, bad = 450, 70
+	var dump []byte
+	doc := func(i int, key string) []byte {
+		return marshal(t, bson.D{{Key: "_id", Value: bson.ObjectID{byte(i), byte(i >> 8), 1}}, {Key: key, Value: "text"}})
+	}
+	for i := range good {
+		dump = append(dump, doc(i, "x")...)
+		if i < bad {
+			d := doc(i, "y")
+			d[len(d)-2] = 1 // the text has no end
+			dump = append(dump, d...)
+		}
+	}
+	dump = append(dump, doc(good, "x")[:10]...)
+	s := &rundb.Store{Driver: new(rundbtest.Memory)}
+	var last rundb.ImportCount
+	got, err := s.ImportFrom(t.Context(), bytes.NewReader(dump), rundb.Runs, &rundb.ImportOptions{Progress: func(_ rundb.Collection, n rundb.ImportCount) { last = n }})
+	want := rundb.ImportCount{Read: good + bad + 1, Added: good, Failed: bad + 1}
+	if got != want || last != want || !errors.Is(err, rundb.ErrInvalid) {
+		t.Errorf("%+v, last progress %+v, want %+v: %v", got, last, want, err)
+	}
+	if n := strings.Count(err.Error(), "\n"); n > 60 {
+		t.Errorf("the error has %d lines", n)
+	}
+}
+
 // FuzzReadDump: nothing makes the reader panic or go on without end, and every
 // document that it gives is one that can be written and read again.
 func FuzzReadDump(f *testing.F) {

@@ -38,8 +38,8 @@ func (s *Store) update(ctx context.Context, u *Update, applied func(*Run) bool) 
 	return err
 }
 
-// afterwards is a context for reading back: the caller's, or a short one if that
-// has ended, which is the usual reason why an answer is missing.
+// afterwards is a context for reading back, or taking back: the caller's, or a short
+// one if that has ended, which is the usual reason why an answer is missing.
 func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Err() == nil {
 		return ctx, func() {}

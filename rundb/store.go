@@ -108,6 +108,8 @@ func (s *Store) Register(ctx context.Context, id ID, c Copy) error {
 	}
 	// Two runs may be given the same location at the same moment.
 	if err := s.free(ctx, id, &c); err != nil {
+		ctx, cancel := afterwards(ctx)
+		defer cancel()
 		back := &Update{Run: id, Pull: &Pull{Where: c.Exactly(), Withdraw: true}}
 		return errors.Join(err, s.update(ctx, back, func(r *Run) bool {
 			_, ok := r.Copy(c.Key)
@@ -118,7 +120,8 @@ func (s *Store) Register(ctx context.Context, id ID, c Copy) error {
 }
 
 // CompareAndSet changes fields of a copy that nobody has claimed, if it still is
-// as it was read. ErrConflict otherwise.
+// as it was read. ErrConflict otherwise; ErrAmbiguous if older software left two
+// records that nothing tells apart.
 func (s *Store) CompareAndSet(ctx context.Context, id ID, was Copy, fields bson.D) error {
 	if was.Claim != nil {
 		return &Error{Op: "change", What: was.Key.String(), Kind: ErrConflict, Err: fmt.Errorf("it is claimed by pid %d on %s", was.Claim.Owner.PID, was.Claim.Owner.Host)}
