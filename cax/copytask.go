@@ -206,6 +206,9 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 	case to.Dir(k.Type) == "":
 		return say(Skip, fmt.Sprintf("%s has no directory for %s data", to.Name, k.Type),
 			fmt.Sprintf("set dir_%s of %s if it should get them", k.Type, to.Name))
+	case destination(to, &src) == "":
+		return say(Call, fmt.Sprintf("%q cannot be the name of a dataset at %s", path.Base(src.Location), to.Name),
+			fmt.Sprintf("rename the dataset at %s, and its record with it", from.Name))
 	}
 	if !t.push && k.Type == rundb.Raw && env.Site.Purge != nil && !env.Only.Named() {
 		age := now.Sub(r.Start)
@@ -311,7 +314,8 @@ func (e *Env) liveness(c *rundb.Claim, now time.Time) liveness {
 }
 
 // destination gives the path of a new copy: the directory of the type, the
-// version's folder, and the name that the dataset has at the source.
+// version's folder, and the name that the dataset has at the source. It is "" if
+// that cannot be a name.
 func destination(to *Site, src *rundb.Copy) string {
 	return to.Location(src.Type, src.Version, path.Base(src.Location))
 }

@@ -88,6 +88,7 @@ func TestDecideCopy(t *testing.T) {
 		{name: "C15: source outside the site's directories", copies: []rundb.Copy{rawAt("A", rundb.Transferred, func(c *rundb.Copy) { c.Location = "/etc/passwd" })}, want: Call, what: "copy"},
 		{name: "C15: source climbs out of the site's directories", copies: []rundb.Copy{rawAt("A", rundb.Transferred, func(c *rundb.Copy) { c.Location = "/a/raw/../../etc" })}, want: Call, what: "copy"},
 		{name: "source registered in place", copies: []rundb.Copy{rawAt("A", rundb.Transferred, func(c *rundb.Copy) { c.Location, c.InPlace = "/elsewhere/160315_1432", true })}, want: Do, what: "copy"},
+		{name: "name that is none", copies: []rundb.Copy{rawAt("A", rundb.Transferred, func(c *rundb.Copy) { c.Location = "/a/raw/\xff" })}, want: Call, what: "copy"},
 		{name: "destination has no directory", copies: []rundb.Copy{good}, change: func(cfg *Config, _ *Env) { cfg.Sites[1].DirRaw = "" }, want: Skip, what: "copy"},
 		{name: "method of another task", copies: []rundb.Copy{good}, change: func(cfg *Config, _ *Env) { cfg.Sites[1].Method = MethodRucio }, want: Skip, what: "copy"},
 		{name: "not in dataset_list", copies: []rundb.Copy{good}, change: func(cfg *Config, _ *Env) { cfg.Sites[0].DatasetList = []string{"160101_0000"} }, want: Skip, what: "copy"},
