@@ -24,9 +24,6 @@ func pushed(u *rundb.Update) (c change, ok bool) {
 		if n == nil {
 			return change{}, false
 		}
-		if len(n) == 0 {
-			n = bson.D{{Key: "type", Value: bson.D{{Key: "$exists", Value: true}}}}
-		}
 		guards = append(guards, some(n))
 	}
 	for i := range u.Forbid {

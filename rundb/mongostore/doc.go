@@ -24,7 +24,11 @@
 // in its filter: it is applied if data is still equal to what was decided on, and
 // else read and decided again. So a list element can be named by its index, and
 // the positional operator, which picks the wrong element once a filter speaks of
-// the list twice, is not used.
+// the list twice, is not used. Whoever loses such a race tries again, up to 64
+// times; each time, somebody else has got through.
+//
+// The server's time of a heartbeat is asked for just before it is written, so it is
+// early rather than late.
 //
 // # Searches
 //

@@ -68,7 +68,7 @@ type search struct {
 
 // ids reads the _ids of what the filter selects, in order; limit 0: of all.
 func (s *search) ids(ctx context.Context, limit int) ([]bson.RawValue, error) {
-	o := options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetSort(s.sort).SetLimit(int64(limit))
+	o := options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetSort(s.sort).SetLimit(int64(limit)).SetAllowDiskUse(true)
 	cur, err := s.coll.Find(ctx, s.filter, o)
 	if err != nil {
 		return nil, s.d.failed(ctx, "find", err)

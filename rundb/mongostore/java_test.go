@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"math"
 
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/rundb/mongostore"
@@ -82,4 +83,55 @@ func restoredAll(docs iter.Seq2[bson.Raw, error]) iter.Seq2[bson.Raw, error] {
 			}
 		}
 	}
+}
+
+// evenNumbers gives whole numbers of all kinds as one kind. The Java server does
+// not write a number that replaces an equal one of another kind.
+type evenNumbers struct{ rundb.Driver }
+
+func (n evenNumbers) Get(ctx context.Context, id rundb.ID) (bson.Raw, error) {
+	doc, err := n.Driver.Get(ctx, id)
+	return even(doc), err
+}
+
+func (n evenNumbers) Find(ctx context.Context, q *rundb.Query) iter.Seq2[bson.Raw, error] {
+	return func(yield func(bson.Raw, error) bool) {
+		for doc, err := range n.Driver.Find(ctx, q) {
+			if !yield(even(doc), err) {
+				return
+			}
+		}
+	}
+}
+
+func even(doc bson.Raw) bson.Raw {
+	var d bson.D
+	if bson.Unmarshal(doc, &d) != nil {
+		return doc
+	}
+	b, err := bson.Marshal(evenValue(d))
+	if err != nil {
+		return doc
+	}
+	return b
+}
+
+func evenValue(v any) any {
+	switch v := v.(type) {
+	case bson.D:
+		for i := range v {
+			v[i].Value = evenValue(v[i].Value)
+		}
+	case bson.A:
+		for i := range v {
+			v[i] = evenValue(v[i])
+		}
+	case int32:
+		return int64(v)
+	case float64:
+		if v == math.Trunc(v) {
+			return int64(v)
+		}
+	}
+	return v
 }

@@ -80,8 +80,15 @@ func narrow(m *rundb.CopyMatch) bson.D {
 	if m.Seq != nil || !m.Created.IsZero() || !m.DueBy.IsZero() {
 		return nil // dates stand in lists, numbers in texts
 	}
-	d := append(bson.D{}, wide(&rundb.CopyMatch{Types: m.Types, Hosts: m.Hosts, NotHosts: m.NotHosts,
-		Statuses: m.Statuses, Location: m.Location, ClaimID: m.ClaimID})...)
+	// The lists may hold nulls, which are no copies. MongoDB's $elemMatch passes
+	// them over; other servers see documents without fields in them.
+	d := append(bson.D{{Key: "type", Value: bson.D{{Key: "$exists", Value: true}}}}, wide(&rundb.CopyMatch{Hosts: m.Hosts, NotHosts: m.NotHosts, Statuses: m.Statuses, Location: m.Location, ClaimID: m.ClaimID})...)
+	if m.Types != nil {
+		d[0] = in("type", m.Types)
+		if slices.Contains(m.Types, "") {
+			return nil
+		}
+	}
 	if m.Versions != nil {
 		d = append(d, in("pax_version", m.Versions))
 	}
@@ -100,8 +107,7 @@ func some(elem bson.D) bson.D {
 
 func none(elem bson.D) bson.D {
 	if len(elem) == 0 {
-		// Not by data.0: there may be nulls in the list, which are no copies.
-		elem = bson.D{{Key: "type", Value: bson.D{{Key: "$exists", Value: true}}}}
+		return bson.D{{Key: "data.0", Value: bson.D{{Key: "$exists", Value: false}}}}
 	}
 	return bson.D{{Key: "data", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$elemMatch", Value: elem}}}}}}
 }

@@ -20,7 +20,7 @@ const tries = 64
 
 // maxPause bounds the pause between two tries; it is drawn at random, so that
 // those who collided do not meet again.
-const maxPause = 100 * time.Millisecond
+const maxPause = 50 * time.Millisecond
 
 // errChanged says that the document was not as the filter wants it.
 var errChanged = errors.New("the run changed in between")
