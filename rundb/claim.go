@@ -43,6 +43,18 @@ func newClaimID() string {
 //
 // The returned Held names the claim in all later calls.
 func (s *Store) Claim(ctx context.Context, id ID, c Copy) (*Held, error) {
+	return s.ClaimIf(ctx, id, c, Guards{})
+}
+
+// Guards are conditions on other copies of a run that a claim depends on: they
+// hold at the very moment at which it is made.
+type Guards struct {
+	Require []CopyMatch // each must match at least one copy
+	Forbid  []CopyMatch // none may match any
+}
+
+// ClaimIf is [Store.Claim] that also returns ErrConflict if the guards do not hold.
+func (s *Store) ClaimIf(ctx context.Context, id ID, c Copy, g Guards) (*Held, error) {
 	if err := s.free(ctx, id, &c); err != nil {
 		return nil, err
 	}
@@ -56,7 +68,7 @@ func (s *Store) Claim(ctx context.Context, id ID, c Copy) (*Held, error) {
 	}
 	claim.ID, claim.Seq, claim.Heartbeat = newClaimID(), 1, now
 	c.Claim, c.Status, c.Created = &claim, Transferring, now
-	u := &Update{Run: id, Forbid: []CopyMatch{c.Key.match()}, Push: &c}
+	u := &Update{Run: id, Require: g.Require, Forbid: append([]CopyMatch{c.Key.match()}, g.Forbid...), Push: &c}
 	if err := s.update(ctx, u, heldBy(claim.ID)); err != nil {
 		return nil, err
 	}
@@ -76,6 +88,12 @@ func (s *Store) Claim(ctx context.Context, id ID, c Copy) (*Held, error) {
 // must still be the one in was.Claim. ErrConflict otherwise; ErrAmbiguous if older
 // software left two records that nothing tells apart.
 func (s *Store) Reclaim(ctx context.Context, id ID, was Copy, status Status, claim Claim) (*Held, error) {
+	return s.ReclaimIf(ctx, id, was, status, claim, Guards{})
+}
+
+// ReclaimIf is [Store.Reclaim] that also returns ErrConflict if the guards do not
+// hold.
+func (s *Store) ReclaimIf(ctx context.Context, id ID, was Copy, status Status, claim Claim, g Guards) (*Held, error) {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +104,7 @@ func (s *Store) Reclaim(ctx context.Context, id ID, was Copy, status Status, cla
 	}
 	claim.ID, claim.Seq, claim.Heartbeat = newClaimID(), 1, now
 	set := bson.D{{Key: "status", Value: string(status)}, {Key: "claim", Value: claim.BSON()}}
-	u := &Update{Run: id, Change: &Change{Where: where, Set: set}}
+	u := &Update{Run: id, Require: g.Require, Forbid: g.Forbid, Change: &Change{Where: where, Set: set}}
 	if err := s.update(ctx, u, heldBy(claim.ID)); err != nil {
 		return nil, err
 	}
@@ -169,6 +187,22 @@ func (h *Held) Withdraw(ctx context.Context) error {
 	u := &Update{Run: h.Run, Pull: &Pull{Where: h.where(), Withdraw: true}}
 	return h.store.update(ctx, u, func(r *Run) bool {
 		// A record under another claim was taken over, or is a new one: who knows.
+		_, ok := r.Copy(h.Key)
+		return !ok
+	})
+}
+
+// Delete removes the claimed copy's record and appends it to the run's
+// deleted_data with the fields at, by, reason and those of more, in one update.
+// ErrConflict if the claim is no longer ours.
+func (h *Held) Delete(ctx context.Context, why string, more bson.D) error {
+	now, err := h.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	history := append(bson.D{{Key: "at", Value: date(now)}, {Key: "by", Value: h.store.By}, {Key: "reason", Value: why}, {Key: "claim", Value: nil}}, more...)
+	u := &Update{Run: h.Run, Pull: &Pull{Where: h.where(), History: history}}
+	return h.store.update(ctx, u, func(r *Run) bool {
 		_, ok := r.Copy(h.Key)
 		return !ok
 	})

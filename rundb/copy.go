@@ -77,6 +77,7 @@ const (
 	ClaimPush   ClaimKind = "push"   // the source's site writes to the copy's host
 	ClaimPull   ClaimKind = "pull"   // the copy's host fetches
 	ClaimVerify ClaimKind = "verify" // the copy's host re-reads
+	ClaimDelete ClaimKind = "delete" // the copy's host deletes it
 )
 
 // A Claim is the right of one process to work on one copy.

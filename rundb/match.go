@@ -97,6 +97,8 @@ func (m *CopyMatch) Match(c *Copy) bool {
 		m.NoClaim && c.Claim != nil,
 		m.ClaimID != "" && (c.Claim == nil || c.Claim.ID != m.ClaimID),
 		m.Seq != nil && (c.Claim == nil || c.Claim.Seq != *m.Seq),
+		m.Source != "" && (c.Claim == nil || c.Claim.Source != m.Source),
+		m.Checksum != "" && m.Checksum != c.Checksum,
 		!m.Created.IsZero() && !m.Created.Truncate(time.Millisecond).Equal(c.Created.Truncate(time.Millisecond)),
 		!m.DueBy.IsZero() && c.Error != nil && c.Error.NextTry.After(m.DueBy):
 		return false

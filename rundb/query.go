@@ -60,6 +60,11 @@ type CopyMatch struct {
 	NoClaim bool
 	// Seq, together with ClaimID, asks for this sequence number if not nil.
 	Seq *int64
+	// Source, if not "", must be the source that the copy's claim names: the copy
+	// is being made from there.
+	Source string
+	// Checksum, if not "", must be the copy's.
+	Checksum string
 	// Created, if not zero, must be the creation time, to the millisecond.
 	Created time.Time
 	// DueBy, if not zero, asks for copies whose error is absent or has its next

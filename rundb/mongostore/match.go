@@ -71,13 +71,19 @@ func wide(m *rundb.CopyMatch) bson.D {
 		// Not $lte: a copy without an error is due.
 		d = append(d, bson.E{Key: "error.next_try", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$gt", Value: date(m.DueBy)}}}}})
 	}
+	if m.Source != "" {
+		d = append(d, in("claim.source", []string{m.Source}))
+	}
+	if m.Checksum != "" {
+		d = append(d, in("checksum", []string{m.Checksum}))
+	}
 	return d // Seq and Created are left to Match: they are never asked alone
 }
 
 // narrow is a condition on one element of data that only copies fulfil which m
 // matches, and perhaps not all. It is nil where there is none.
 func narrow(m *rundb.CopyMatch) bson.D {
-	if m.Seq != nil || !m.Created.IsZero() || !m.DueBy.IsZero() {
+	if m.Seq != nil || !m.Created.IsZero() || !m.DueBy.IsZero() || m.Source != "" || m.Checksum != "" {
 		return nil // dates stand in lists, numbers in texts
 	}
 	// The lists may hold nulls, which are no copies. MongoDB's $elemMatch passes

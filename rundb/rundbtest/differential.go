@@ -218,7 +218,13 @@ func (g *gen) some(n int) (is []bool) {
 
 func (g *gen) match() rundb.CopyMatch {
 	var m rundb.CopyMatch
-	is := g.some(12)
+	is := g.some(14)
+	if is[12] && is[5] {
+		m.Source = g.host()
+	}
+	if is[13] && is[5] {
+		m.Checksum = "c1"
+	}
 	if is[0] || is[1] {
 		m.Hosts = []string{g.host(), g.host()}[:1+g.IntN(2)]
 	}
