@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cax-go/cax/rundb"
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.uber.org/zap"
 )
 
@@ -237,7 +238,15 @@ func (d *Daemon) start(ctx context.Context, a Action, wait bool, ended func(erro
 		}
 	}
 	d.closed.Go(func() {
-		err := a.Apply(ctx)
+		_, _, err := safely(func() (rundb.Status, bson.D, error) { return "", nil, a.Apply(ctx) })
+		if err != nil && !errors.Is(err, ErrNotNeeded) && !errors.Is(err, context.Canceled) {
+			about := append(fields(a.Decision), zap.String("class", classify(err)), zap.Error(err))
+			var bug *defect
+			if errors.As(err, &bug) {
+				about = append(about, zap.ByteString("stack", bug.stack))
+			}
+			d.Env.Log.Error(a.What+" failed", about...)
+		}
 		d.Env.outages.note(a.remote, err, d.Env.Policy, d.Env.Clock.elapsed())
 		d.Env.outages.park(k, err, d.Env.Policy, d.Env.Clock.elapsed())
 		ended(err)

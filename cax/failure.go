@@ -40,9 +40,9 @@ func classify(err error) string {
 		{transfer.ErrHostKey, ClassHostKey},
 		{transfer.ErrAuth, ClassAuth},
 		{transfer.ErrNoSpace, ClassSpace},
+		{transfer.ErrSourceChanged, ClassSource}, // before corrupt: it may say how it differs by now
 		{transfer.ErrCorrupt, ClassCorrupt},
 		{checksum.ErrCorrupt, ClassCorrupt},
-		{transfer.ErrSourceChanged, ClassSource},
 		{checksum.ErrChanged, ClassSource},
 		{checksum.ErrUnfit, ClassInvalid},
 		{transfer.ErrPermission, ClassPermission},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ func (w *work) under(ctx context.Context, f func(ctx context.Context, confirm fu
 	w.progress, end = env.begin(w.d)
 	began := env.Clock.elapsed()
 	leased, l := hold(ctx, w.held, env.Policy, env.Clock, env.Log)
-	status, set, err := f(leased, l.confirm)
+	status, set, err := safely(func() (rundb.Status, bson.D, error) { return f(leased, l.confirm) })
 	cause := context.Cause(leased)
 	l.stop()
 	took := (env.Clock.elapsed() - began).Round(time.Millisecond)
@@ -57,10 +58,29 @@ func (w *work) under(ctx context.Context, f func(ctx context.Context, confirm fu
 		env.Log.Info(w.d.What+" done", append(fields(w.d), zap.String("status", string(status)), zap.Duration("took", took))...)
 	case errors.Is(err, context.Canceled):
 		env.Log.Info(w.d.What+" interrupted, goes on at the next start", fields(w.d)...)
-	default:
-		env.Log.Error(w.d.What+" failed", append(fields(w.d), zap.String("class", classify(err)), zap.Error(err))...)
 	}
 	return err
+}
+
+// A defect is a panic in a task.
+type defect struct {
+	what  any
+	stack []byte
+}
+
+func (d *defect) Error() string {
+	return fmt.Sprintf("internal error: %v; please report it, with the stack from the log", d.what)
+}
+
+// safely turns a panic into an error: a defect that one dataset meets must not end
+// the work on all others, nor leave a claim that looks alive.
+func safely(f func() (rundb.Status, bson.D, error)) (status rundb.Status, set bson.D, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &defect{what: p, stack: debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // record writes what became of the work, under the claim. What it returns is the

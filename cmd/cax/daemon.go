@@ -32,7 +32,7 @@ func runDaemon(c *cli.Context) (err error) {
 	if c.Bool("once") {
 		return once(c, s, d)
 	}
-	s.Log.Info(version(), zap.String("site", s.Site.Name), zap.String("config", s.Config.File), zap.String("rundb", s.Address.String()))
+	s.Log.Info("cax starts", zap.String("version", version()), zap.String("site", s.Site.Name), zap.String("config", s.Config.File), zap.String("rundb", s.Address.String()))
 	err = d.Run(c.Context)
 	if err == nil && command.Told(c.Context, syscall.SIGINT) {
 		return c.Context.Err()

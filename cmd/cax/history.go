@@ -61,7 +61,7 @@ func history(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	tab := table.Table{Header: []string{"TIME (UTC)", "TYPE", "HOST", "WHAT", "WHY", "BY"}}
+	tab := table.Table{Header: []string{"TIME (UTC)", "TYPE", "HOST", "WHAT", "BY", "WHY"}}
 	n := 0
 	for e, err := range s.Store.Events(c.Context, r.ID) {
 		if err != nil {
@@ -79,7 +79,7 @@ func history(c *cli.Context) (err error) {
 			typ += " " + e.Key.Version
 		}
 		tab.Add(table.Cell{Text: e.Time.UTC().Format(time.DateTime)}, table.Cell{Text: typ}, table.Cell{Text: e.Key.Host},
-			table.Cell{Text: e.What}, table.Cell{Text: command.OneLine(e.Why)}, table.Cell{Text: e.By})
+			table.Cell{Text: e.What}, table.Cell{Text: e.By}, table.Cell{Text: command.OneLine(e.Why)})
 	}
 	if n == 0 {
 		s.Note("nothing is on record about %s", r)

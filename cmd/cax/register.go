@@ -29,7 +29,7 @@ Example:
    cax register --host A --type raw --name 160315_1432 --number 1 /data/raw/160315_1432`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "type", Value: string(rundb.Raw), Usage: "`TYPE` of the data: raw or processed"},
-			&cli.Int64Flag{Name: "number", Base: 10, Usage: "number `N` of a run that is new"},
+			&cli.Int64Flag{Name: "number", Base: 10, DefaultText: "none", Usage: "number `N` of a run that is new"},
 			&cli.StringFlag{Name: "detector", Value: "tpc", Usage: "`DETECTOR` of the run: tpc or muon_veto"},
 			&cli.StringFlag{Name: "start", Usage: "start `T` of a run that is new, as 2016-03-15T14:32:00Z; without it, from the name (yymmdd_HHMM, UTC)"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "give a run that is new the tag `X`; may be repeated"},

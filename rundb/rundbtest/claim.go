@@ -1,6 +1,7 @@
 package rundbtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -175,6 +176,56 @@ func testClaimLocationRace(t *testing.T, d rundb.Driver) {
 	have := found(t, d, &rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{"b"}, Location: "/b/same"}}})
 	if won > 1 || len(have) != won {
 		t.Errorf("%d winners, records in runs %v", won, have)
+	}
+}
+
+// testClaimLocationMeanwhile: a place that another run gets between the first look
+// and the claim is found out afterwards, also when the caller's time is up by then.
+func testClaimLocationMeanwhile(t *testing.T, d rundb.Driver) {
+	others := &rundb.Store{Driver: d}
+	c := rundb.Copy{Key: rawAt("b"), Location: "/b/same", Status: rundb.Transferred, Created: day}
+	n := 0
+	for what, do := range map[string]func(context.Context, *rundb.Store, rundb.ID) error{
+		"claim": func(ctx context.Context, s *rundb.Store, id rundb.ID) error {
+			_, err := s.Claim(ctx, id, c)
+			return err
+		},
+		"registration": func(ctx context.Context, s *rundb.Store, id rundb.ID) error { return s.Register(ctx, id, c) },
+	} {
+		for _, timeUp := range []bool{false, true} {
+			n += 2
+			ours, theirs := runID(n), runID(n+1)
+			insert(t, d, runDoc(n, nil), runDoc(n+1, nil))
+			c.Location = fmt.Sprint("/b/", n)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			f := &Faulty{Driver: d}
+			first := true
+			f.Next = func(string) Fault {
+				if first {
+					must(t, others.Register(t.Context(), theirs, c))
+				}
+				return None
+			}
+			f.After = func(string) {
+				if first && timeUp {
+					cancel()
+				}
+				first = false
+			}
+			err := do(ctx, &rundb.Store{Driver: f}, ours)
+			if timeUp {
+				wantIs(t, what+" with the time up", err, context.Canceled)
+			} else {
+				wantIs(t, what, err, rundb.ErrExist)
+			}
+			if r := get(t, d, n); len(r.Data) != 0 {
+				t.Errorf("%s, time up %v: a record was left: %+v", what, timeUp, r.Data)
+			}
+			if r := get(t, d, n+1); len(r.Data) != 1 {
+				t.Errorf("%s: the other run's record is gone", what)
+			}
+		}
 	}
 }
 

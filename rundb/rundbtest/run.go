@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) rundb.Driver, o Options) {
 		{"ClaimOldRecords", testClaimOldRecords},
 		{"ClaimLocationTaken", testClaimLocationTaken},
 		{"ClaimLocationRace", testClaimLocationRace},
+		{"ClaimLocationMeanwhile", testClaimLocationMeanwhile},
 		{"Reclaim", testReclaim},
 		{"ReclaimOneWinner", testReclaimOneWinner},
 		{"Fencing", testFencing},

@@ -116,6 +116,26 @@ func TestLockedByOthers(t *testing.T) {
 	}
 }
 
+// TestCancelledBeforeCommit: the end of a context in the last moment is its error,
+// and not an unknown outcome.
+func TestCancelledBeforeCommit(t *testing.T) {
+	d := open(t)
+	for range 20 { // the database/sql package sees it now here, now there
+		ctx, cancel := context.WithCancel(t.Context())
+		err := d.transaction(ctx, "test", func(tx *tx) error {
+			defer cancel()
+			return tx.exec(`INSERT INTO tags (name, run) VALUES ('x', x'00')`)
+		})
+		if !errors.Is(err, context.Canceled) || errors.Is(err, rundb.ErrUnknownOutcome) {
+			t.Fatalf("got %v", err)
+		}
+		var n int
+		if err := d.read.QueryRow(`SELECT count(*) FROM tags`).Scan(&n); err != nil || n != 0 {
+			t.Fatalf("%d rows are there, %v", n, err)
+		}
+	}
+}
+
 // TestCancelledWrites: a write that ends with its context was not applied, and
 // one that ends well was, whenever the context ends.
 func TestCancelledWrites(t *testing.T) {

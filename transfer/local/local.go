@@ -235,7 +235,7 @@ func wrap(op, path string, err error) error {
 	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.ENOTEMPTY):
 		e.Kind, e.Err = transfer.ErrExist, nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		e.Kind = transfer.ErrNoSpace
+		e.Kind, e.Hint = transfer.ErrNoSpace, "make room there"
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		e.Kind = transfer.ErrPermission
 	case errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EISDIR):

@@ -147,7 +147,11 @@ func (s *session) refused(msg string) error {
 	if s.ctx.Err() != nil {
 		return s.ctx.Err()
 	}
-	return &transfer.Error{Op: "transfer", Place: s.b.String(), Path: s.path, Kind: kind, Err: errors.New(strings.TrimSpace(strings.TrimLeft(msg, "\x01\x02")))}
+	e := &transfer.Error{Op: "transfer", Place: s.b.String(), Path: s.path, Kind: kind, Err: errors.New(strings.TrimSpace(strings.TrimLeft(msg, "\x01\x02")))}
+	if kind == transfer.ErrNoSpace {
+		e.Hint = "make room there"
+	}
+	return e
 }
 
 func (s *session) fail(op string, err error) error {

@@ -65,7 +65,7 @@ func (s *Shell) Usable(ctx context.Context) (bool, error) {
 
 // run runs a script about a path and gives its end a kind.
 func (s *Shell) run(ctx context.Context, op, about, script string, stdin io.Reader) ([]byte, error) {
-	wrap := func(kind, err error) error {
+	wrap := func(kind, err error) *transfer.Error {
 		return &transfer.Error{Op: op, Place: "ssh://" + s.pool.String(), Path: about, Kind: kind, Err: err}
 	}
 	ok, err := s.Usable(ctx)
@@ -91,7 +91,9 @@ func (s *Shell) run(ctx context.Context, op, about, script string, stdin io.Read
 	case exitPermission:
 		return out, wrap(transfer.ErrPermission, nil)
 	case exitNoSpace:
-		return out, wrap(transfer.ErrNoSpace, nil)
+		full := wrap(transfer.ErrNoSpace, nil)
+		full.Hint = "make room there"
+		return out, full
 	case exitUnsupported, 127:
 		return out, wrap(transfer.ErrUnsupported, exit)
 	}

@@ -226,20 +226,6 @@ type runRecord struct {
 	Data   []copyRecord `json:"data"`
 }
 
-// status reads cax status --json.
-func (w *world) status(args ...string) []runRecord {
-	w.t.Helper()
-	var runs []runRecord
-	for line := range strings.Lines(w.must(append([]string{"status", "--json", "--host", "a"}, args...)...)) {
-		var r runRecord
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			w.t.Fatalf("%v in %q", err, line)
-		}
-		runs = append(runs, r)
-	}
-	return runs
-}
-
 // copies are all records of a run at a site.
 func (w *world) copies(site, run string) []copyRecord {
 	w.t.Helper()
@@ -254,8 +240,7 @@ func (w *world) copies(site, run string) []copyRecord {
 	return cs
 }
 
-// all reads every run from an export of the database, which shows what any other
-// program would see.
+// all reads cax status --json.
 func (w *world) all() []runRecord {
 	w.t.Helper()
 	var runs []runRecord

@@ -51,11 +51,13 @@ func prepare(app *cli.App) {
 	app.HideVersion = true
 	app.OnUsageError = usage
 	app.ExitErrHandler = func(*cli.Context, error) {}
+	plain(app.Flags)
 	var all func(cs []*cli.Command)
 	all = func(cs []*cli.Command) {
 		for _, c := range cs {
 			c.HideHelpCommand = true // an argument may be called help
 			c.OnUsageError = usage
+			plain(c.Flags)
 			if len(c.Subcommands) > 0 && c.Action == nil {
 				c.Action = needsSubcommand
 			}
@@ -63,6 +65,15 @@ func prepare(app *cli.App) {
 		}
 	}
 	all(app.Commands)
+}
+
+// plain leaves "(default: false)" out of the help.
+func plain(flags []cli.Flag) {
+	for _, f := range flags {
+		if b, ok := f.(*cli.BoolFlag); ok {
+			b.DisableDefaultText = true
+		}
+	}
 }
 
 func needsSubcommand(c *cli.Context) error {

@@ -11,7 +11,7 @@ import (
 
 // Categories of flags in the help.
 const (
-	catWhat  = "What to work on"
+	catWhat  = "Which runs"
 	catHow   = "How"
 	catWhere = "Configuration and run database"
 	catLog   = "Log"
@@ -24,13 +24,13 @@ func Flags() []cli.Flag {
 		&cli.StringFlag{Name: "rundb", Category: catWhere, Usage: "run database `URI`, sqlite:PATH or mongodb://USER@HOST/run; else $CAX_RUNDB, the configuration's, sqlite:$XDG_DATA_HOME/cax/runs.db"},
 		&cli.StringFlag{Name: "host", Category: catWhere, Usage: "act as the site `NAME`; else $HOSTNAME, the machine's name up to the first dot"},
 
-		&cli.Int64Flag{Name: "run", Base: 10, Category: catWhat, Usage: "only the run with number `N`"},
+		&cli.Int64Flag{Name: "run", Base: 10, DefaultText: "all", Category: catWhat, Usage: "only the run with number `N`"},
 		&cli.StringFlag{Name: "name", Category: catWhat, Usage: "only the run called `NAME`"},
 
 		&cli.BoolFlag{Name: "once", Category: catHow, Usage: "run every task once and end, instead of going on as a daemon"},
 		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"disable_database_update"}, Category: catHow, Usage: "say what would be done; write, move and delete nothing"},
-		&cli.IntFlag{Name: "parallel", Category: catHow, Usage: "handle `N` datasets at once per remote; 0: as the remote's site says"},
-		&cli.IntFlag{Name: "ncpu", Category: catHow, Usage: "use at most `N` processors; 0: all"},
+		&cli.IntFlag{Name: "parallel", DefaultText: "as the site says", Category: catHow, Usage: "handle `N` datasets at once per remote"},
+		&cli.IntFlag{Name: "ncpu", DefaultText: "all", Category: catHow, Usage: "use at most `N` processors"},
 		&cli.BoolFlag{Name: "json", Category: catHow, Usage: "print results as JSON, one object a line"},
 
 		&cli.StringFlag{Name: "log", Value: "info", Category: catLog, Usage: "log from this `LEVEL` on: debug, info, warning, error, critical"},
