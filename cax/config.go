@@ -56,6 +56,12 @@ type Policy struct {
 	Stall          time.Duration // a transfer without progress fails after; 5 min
 	Reserve        int64         // bytes to leave free at a destination; 1 GiB
 	VerifiedWithin time.Duration // a copy counts as verified for so long; 30 d
+	MinCopies      int           // good copies that have to be left when one is deleted; 2
+	MinDomains     int           // domains in which they have to be; 2, and never more than MinCopies
+	KeepTags       []string      // runs with one of these tags are not deleted from; "keep"
+	PurgeCopies    int           // copies that one cycle deletes at most; 100
+	PurgeBytes     int64         // bytes that one cycle deletes at most; 10 TiB
+	Trash          time.Duration // how long what cax rm deleted can be brought back; 7 d
 	ShutdownGrace  time.Duration // how long work may go on after a signal; 4 s
 }
 

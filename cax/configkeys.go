@@ -159,6 +159,17 @@ func policySection() *section[Policy] {
 		field(sizeKind(), func(p *Policy) *int64 { return &p.Reserve }, KeyInfo{Name: "reserve", Unit: "bytes", Default: `"1GiB"`, Example: `"100GiB"`,
 			Doc: "What a copy leaves free at its destination."}),
 		d("verified_within", "30d", func(p *Policy) *time.Duration { return &p.VerifiedWithin }, "How long a copy counts as verified."),
+		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinCopies }, KeyInfo{Name: "min_copies", Unit: "copies", Default: "2", Example: `3`,
+			Doc: "How many good copies have to be left elsewhere when one is deleted; a site's min_copies goes before."}),
+		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinDomains }, KeyInfo{Name: "min_domains", Unit: "domains", Default: "2, or min_copies if that is less", Example: `3`,
+			Doc: "In how many failure domains these have to be."}),
+		field(listOf("tags", nameKind()), func(p *Policy) *[]string { return &p.KeepTags }, KeyInfo{Name: "keep_tags", Default: `["keep"]`, Example: `["keep", "blessed"]`,
+			Doc: "Runs with one of these tags are not deleted from."}),
+		field(wholeKind(1, 1000000), func(p *Policy) *int { return &p.PurgeCopies }, KeyInfo{Name: "purge_copies", Unit: "copies", Default: "100", Example: `20`,
+			Doc: "How many copies one cycle purges at most."}),
+		field(sizeKind(), func(p *Policy) *int64 { return &p.PurgeBytes }, KeyInfo{Name: "purge_bytes", Unit: "bytes", Default: `"10TiB"`, Example: `"500GiB"`,
+			Doc: "How many bytes one cycle purges at most."}),
+		d("trash", "7d", func(p *Policy) *time.Duration { return &p.Trash }, "How long what cax rm deleted stays in the trash folder beside it."),
 		d("shutdown_grace", "4s", func(p *Policy) *time.Duration { return &p.ShutdownGrace }, "How long work may go on after a signal."),
 	}}
 }

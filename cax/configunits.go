@@ -131,6 +131,7 @@ func (p Policy) WithDefaults() Policy {
 		{&p.Stall, 5 * time.Minute},
 		{&p.VerifiedWithin, 30 * day},
 		{&p.ShutdownGrace, 4 * time.Second},
+		{&p.Trash, 7 * day},
 	} {
 		if *d.v == 0 {
 			*d.v = d.d
@@ -138,6 +139,21 @@ func (p Policy) WithDefaults() Policy {
 	}
 	if p.Reserve == 0 {
 		p.Reserve = 1 << 30
+	}
+	if p.MinCopies == 0 {
+		p.MinCopies = 2
+	}
+	if p.MinDomains == 0 {
+		p.MinDomains = min(2, p.MinCopies)
+	}
+	if p.KeepTags == nil {
+		p.KeepTags = []string{"keep"}
+	}
+	if p.PurgeCopies == 0 {
+		p.PurgeCopies = 100
+	}
+	if p.PurgeBytes == 0 {
+		p.PurgeBytes = 10 << 40
 	}
 	return p
 }
