@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/rundb"
