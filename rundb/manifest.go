@@ -31,6 +31,7 @@ const (
 // key is the indexed field of all documents of a manifest.
 func (k ManifestKey) key() string { return string(k.Type) + "/" + k.Version + "/" }
 
+// String names the manifest for people.
 func (k ManifestKey) String() string {
 	return fmt.Sprintf("manifest of %s %s of run %s", k.Type, k.Version, k.Run.Hex())
 }

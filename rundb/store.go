@@ -193,9 +193,7 @@ func (q *Query) String() string {
 	for _, n := range q.Names {
 		s = append(s, "run "+n)
 	}
-	for _, d := range q.Detectors {
-		s = append(s, d)
-	}
+	s = append(s, q.Detectors...)
 	if len(s) == 0 {
 		return "runs"
 	}

@@ -20,7 +20,7 @@ func open(t *testing.T) *Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() { _ = d.Close() }) // some tests have closed it
 	return d
 }
 
@@ -113,6 +113,41 @@ func TestLockedByOthers(t *testing.T) {
 				t.Errorf("once it is free: %v", err)
 			}
 		})
+	}
+}
+
+// TestCloseWhileWaiting: a waiter whose time is up may still be in its call when the
+// database is closed; it disturbs nobody and keeps the lock from nobody.
+func TestCloseWhileWaiting(t *testing.T) {
+	d := open(t)
+	other, err := newFileLock(d.path + ".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	unlock, err := other.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := d.Insert(ctx, newRun(t, "a").Raw()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	unlock()
+	if unlock, err = other.acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	again, err := Open(t.Context(), d.path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(again.Insert(t.Context(), newRun(t, "b").Raw()), again.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

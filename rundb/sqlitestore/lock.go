@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"errors"
 	"os"
 	"syscall"
 )
@@ -24,25 +25,21 @@ func newFileLock(path string) (*fileLock, error) {
 // acquire waits for the lock, or for the end of the context. The returned
 // function gives it back.
 func (l *fileLock) acquire(ctx context.Context) (func(), error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case l.here <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	release := func() {
-		_ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN)
+		// If the file was closed meanwhile, the lock went with it.
+		_ = l.flock(syscall.LOCK_UN)
 		<-l.here
 	}
 	got := make(chan error, 1)
-	go func() {
-		for {
-			err := syscall.Flock(int(l.f.Fd()), syscall.LOCK_EX)
-			if err != syscall.EINTR {
-				got <- err
-				return
-			}
-		}
-	}()
+	go func() { got <- l.flock(syscall.LOCK_EX) }()
 	select {
 	case err := <-got:
 		if err != nil {
@@ -51,7 +48,8 @@ func (l *fileLock) acquire(ctx context.Context) (func(), error) {
 		}
 		return release, nil
 	case <-ctx.Done():
-		// The waiting call cannot be taken back; whoever ends it gives the lock on.
+		// The waiting call cannot be taken back. It ends when the lock is free, which
+		// it is when its holder's write is done, and gives it on.
 		go func() {
 			if <-got == nil {
 				release()
@@ -61,6 +59,23 @@ func (l *fileLock) acquire(ctx context.Context) (func(), error) {
 		}()
 		return nil, ctx.Err()
 	}
+}
+
+// flock calls flock(2) on the file, which stays open as long as the call waits.
+func (l *fileLock) flock(how int) error {
+	c, err := l.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var ferr error
+	err = c.Control(func(fd uintptr) {
+		for {
+			if ferr = syscall.Flock(int(fd), how); ferr != syscall.EINTR {
+				return
+			}
+		}
+	})
+	return errors.Join(err, ferr)
 }
 
 func (l *fileLock) close() error { return l.f.Close() }

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"syscall"
@@ -68,6 +69,16 @@ func faults() []fault {
 			cause: func(w *world, _ string) func() {
 				mount(w.t, w.raw("b"), "-t", "tmpfs", "-o", "size=512k", "cax-test")
 				return func() { remount(w.t, w.raw("b"), "size=64m") }
+			},
+		},
+		{
+			// Servers do not say why, and there is room: that they go on about the place is all
+			// that can be had of some.
+			name: "no room for names", class: "space", also: "transient", words: []string{"/b/raw"},
+			policy: map[string]any{"reserve": "1B"},
+			cause: func(w *world, _ string) func() {
+				mount(w.t, w.raw("b"), "-t", "tmpfs", "-o", "nr_inodes=12,size=64m", "cax-test")
+				return func() { remount(w.t, w.raw("b"), "nr_inodes=1000") }
 			},
 		},
 		{
@@ -143,7 +154,7 @@ func TestFaults(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/pull=%v", f.name, m.name, pull), func(t *testing.T) {
 					t.Parallel()
 					requireTools(t, j)
-					testFault(t, f, options{method: m.method, sshd: m.sshd, pull: pull, policy: f.policy})
+					testFault(t, f, options{method: m.method, sshd: m.sshd, pull: pull, policy: maps.Clone(f.policy)})
 				})
 			}
 		}
