@@ -140,7 +140,8 @@ func TestPolicyDefaults(t *testing.T) {
 	if diff := cmp.Diff(cfg.Policy, Policy{}.WithDefaults()); diff != "" {
 		t.Errorf("(-table +WithDefaults):\n%s", diff)
 	}
-	given := Policy{Heartbeat: 1, LeaseLost: 2, LeaseExpired: 3, OnceExpired: 4, OthersTakeOver: 5, BackoffMin: 6, BackoffMax: 7, Interval: 8, Stall: 9, Reserve: 10, VerifiedWithin: 11, ShutdownGrace: 12}
+	given := Policy{Heartbeat: 1, LeaseLost: 2, LeaseExpired: 3, OnceExpired: 4, OthersTakeOver: 5, BackoffMin: 6, BackoffMax: 7, Interval: 8, Stall: 9, Reserve: 10, VerifiedWithin: 11, ShutdownGrace: 12,
+		MinCopies: 13, MinDomains: 14, KeepTags: []string{"t"}, PurgeCopies: 15, PurgeBytes: 16, Trash: 17}
 	if diff := cmp.Diff(given, given.WithDefaults()); diff != "" {
 		t.Errorf("WithDefaults changes what is set (-want +got):\n%s", diff)
 	}

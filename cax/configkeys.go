@@ -15,7 +15,7 @@ func taskNames() []string {
 		"AddGains", "AddDriftVelocity", "SetNeuralNetwork", "CopyPush", "CompareChecksums", "RetryStalledTransfer",
 		"RetryBadChecksumTransfer", "CopyPull", "AddChecksum", "SetPermission", "AddSize", "ProcessBatchQueue",
 		"ProcessBatchQueueHax", "PurgeProcessed", "BufferPurger", "AddTSMChecksum", "SetS2xyMap",
-		"SetLightCollectionEfficiency", "SetFieldDistortion", "RucioRule", "Scrub", "Reconcile",
+		"SetLightCollectionEfficiency", "SetFieldDistortion", "RucioRule", "Scrub", "Reconcile", "EmptyTrash",
 	}
 }
 
@@ -161,8 +161,8 @@ func policySection() *section[Policy] {
 		d("verified_within", "30d", func(p *Policy) *time.Duration { return &p.VerifiedWithin }, "How long a copy counts as verified."),
 		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinCopies }, KeyInfo{Name: "min_copies", Unit: "copies", Default: "2", Example: `3`,
 			Doc: "How many good copies have to be left elsewhere when one is deleted; a site's min_copies goes before."}),
-		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinDomains }, KeyInfo{Name: "min_domains", Unit: "domains", Default: "2, or min_copies if that is less", Example: `3`,
-			Doc: "In how many failure domains these have to be."}),
+		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinDomains }, KeyInfo{Name: "min_domains", Unit: "domains", Default: "2", Example: `3`,
+			Doc: "In how many failure domains these have to be; never more than min_copies."}),
 		field(listOf("tags", nameKind()), func(p *Policy) *[]string { return &p.KeepTags }, KeyInfo{Name: "keep_tags", Default: `["keep"]`, Example: `["keep", "blessed"]`,
 			Doc: "Runs with one of these tags are not deleted from."}),
 		field(wholeKind(1, 1000000), func(p *Policy) *int { return &p.PurgeCopies }, KeyInfo{Name: "purge_copies", Unit: "copies", Default: "100", Example: `20`,

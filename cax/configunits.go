@@ -144,7 +144,7 @@ func (p Policy) WithDefaults() Policy {
 		p.MinCopies = 2
 	}
 	if p.MinDomains == 0 {
-		p.MinDomains = min(2, p.MinCopies)
+		p.MinDomains = 2
 	}
 	if p.KeepTags == nil {
 		p.KeepTags = []string{"keep"}

@@ -51,7 +51,7 @@ func (e *Env) discounts(c *rundb.Copy, v verdict, now time.Time) string {
 		return err.Error()
 	case sum.IsZero():
 		return "it has no checksum on record"
-	case empty(sum):
+	case ofNothing(sum):
 		return "its checksum is that of nothing"
 	case v.sum.IsZero():
 		return "no master says which checksum is right"
@@ -67,9 +67,9 @@ func (e *Env) discounts(c *rundb.Copy, v verdict, now time.Time) string {
 	return ""
 }
 
-// empty reports whether a checksum in the original's form is that of a dataset
+// ofNothing reports whether a checksum in the original's form is that of a dataset
 // without files, or of an empty file.
-func empty(s checksum.Sum) bool {
+func ofNothing(s checksum.Sum) bool {
 	d := checksum.NewDigest(s.Algorithm())
 	return d.Sum(s.Algorithm()) == s
 }
@@ -82,14 +82,13 @@ type Minimum struct {
 
 func (m Minimum) String() string { return fmt.Sprintf("%d copies in %d domains", m.Copies, m.Domains) }
 
-// minimum is what a deletion at a site has to leave of a type.
-func (e *Env) minimum(s *Site, typ rundb.Type) Minimum {
-	m := Minimum{Copies: e.Policy.MinCopies, Domains: e.Policy.MinDomains}
+// minimum is what a deletion at a site has to leave.
+func (e *Env) minimum(s *Site) Minimum {
+	n := e.Policy.MinCopies
 	if s.MinCopies > 0 {
-		m.Copies = s.MinCopies
-		m.Domains = min(m.Domains, m.Copies)
+		n = s.MinCopies
 	}
-	return m
+	return Minimum{Copies: n, Domains: min(n, e.Policy.MinDomains)}
 }
 
 // A Tally is what would be left if one copy were gone.

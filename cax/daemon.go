@@ -155,11 +155,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 // free slot (--once), or to leave what finds none for the next cycle.
 func (d *Daemon) pass(ctx context.Context, t Task, wait bool, ended func(error), s *Summary) error {
 	env := d.Env
-	seen := map[rundb.ID]bool{}
 	var errs []error
-	for _, c := range t.Select(env) {
-		env.Only.Narrow(&c.Query)
-		for a, err := range t.Plan(ctx, env, bothEnds(ctx, env.Store, c.Query, seen)) {
+	for _, src := range env.origins(ctx, t, env.considered(t, false)) {
+		for a, err := range src.actions {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -177,13 +175,13 @@ func (d *Daemon) pass(ctx context.Context, t Task, wait bool, ended func(error),
 			}
 			if !started {
 				s.Waiting++
-				if a.remote == c.Remote {
+				if a.remote == src.remote {
 					break // the rest of these runs would find no slot either
 				}
 			}
 		}
-		if err := env.outages.of(c.Remote, env.Clock.elapsed()); err != nil {
-			env.Log.Warn("remote is left alone for now", zap.String("remote", c.Remote), zap.Error(err))
+		if err := env.outages.of(src.remote, env.Clock.elapsed()); err != nil {
+			env.Log.Warn("remote is left alone for now", zap.String("remote", src.remote), zap.Error(err))
 		}
 	}
 	return errors.Join(errs...)

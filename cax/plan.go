@@ -65,9 +65,8 @@ func (e *Env) Plan(ctx context.Context, all bool) iter.Seq2[Decision, error] {
 			if !e.Site.Wants(t.Name()) {
 				continue
 			}
-			seen := map[rundb.ID]bool{}
-			for _, c := range e.considered(t, all) {
-				for a, err := range t.Plan(ctx, e, bothEnds(ctx, e.Store, c.Query, seen)) {
+			for _, src := range e.origins(ctx, t, e.considered(t, all)) {
+				for a, err := range src.actions {
 					if err == nil && a.Verb != Do && !all {
 						continue
 					}
@@ -78,6 +77,26 @@ func (e *Env) Plan(ctx context.Context, all bool) iter.Seq2[Decision, error] {
 			}
 		}
 	}
+}
+
+// An origin yields actions of a task, those of one remote.
+type origin struct {
+	remote  string
+	actions iter.Seq2[Action, error]
+}
+
+// origins are where the actions of a task come from: the runs of its candidates,
+// each once, and this site's disks.
+func (e *Env) origins(ctx context.Context, t Task, cs []Candidates) []origin {
+	seen := map[rundb.ID]bool{}
+	var all []origin
+	for _, c := range cs {
+		all = append(all, origin{c.Remote, t.Plan(ctx, e, bothEnds(ctx, e.Store, c.Query, seen))})
+	}
+	if l, ok := t.(Looker); ok && !e.Only.Named() {
+		all = append(all, origin{"", l.Look(ctx, e)})
+	}
+	return all
 }
 
 // considered is what a task selects, or, to explain named runs, those runs.

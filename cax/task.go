@@ -25,6 +25,13 @@ type Task interface {
 	Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error]
 }
 
+// A Looker is a task that also finds something to do where no run leads: on this
+// site's disks. Look only reads, as [Task.Plan]; it is called once a cycle, after
+// what Select finds.
+type Looker interface {
+	Look(ctx context.Context, env *Env) iter.Seq2[Action, error]
+}
+
 // Tasks returns all tasks, in the order in which a cycle runs them.
 func Tasks() []Task {
 	return []Task{
@@ -32,6 +39,9 @@ func Tasks() []Task {
 		compareTask{},
 		copyTask{push: false},
 		verifyTask{},
+		purgeTask{processed: true},
+		purgeTask{},
+		emptyTrashTask{},
 	}
 }
 

@@ -17,17 +17,41 @@ import (
 	"go.uber.org/zap"
 )
 
-// emptyTrashTask is EmptyTrash: it unlinks what was deleted at this site and whose
+// emptyTrashTask is EmptyTrash: it finishes deletions that were begun, unlinks what was deleted at this site and whose
 // time in the trash is over, after counting once more what is left of the run; and
 // puts back what is missing.
 type emptyTrashTask struct{}
 
 func (emptyTrashTask) Name() string { return "EmptyTrash" }
 
-func (emptyTrashTask) Select(*Env) []Candidates { return nil }
+// Select finds deletions that were begun and not finished.
+func (emptyTrashTask) Select(env *Env) []Candidates {
+	return []Candidates{{Query: rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{env.Site.Name}, Statuses: []rundb.Status{rundb.Purging}}}}}}
+}
 
-func (emptyTrashTask) Plan(context.Context, *Env, iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(func(Action, error) bool) {}
+func (t emptyTrashTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
+	return func(yield func(Action, error) bool) {
+		now, err := env.Store.Now(ctx)
+		if err != nil {
+			yield(Action{}, err)
+			return
+		}
+		for r, err := range runs {
+			if err != nil {
+				if !yield(Action{}, err) {
+					return
+				}
+				continue
+			}
+			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}, Statuses: []rundb.Status{rundb.Purging}}) {
+				w := Removal{Task: t.Name(), Why: "a deletion that was begun"}
+				d, _ := env.DecideRemoval(r, &c, w, now)
+				if !yield(NewAction(d, "", func(ctx context.Context) error { return env.Remove(ctx, r.ID, c.Key, w) }), nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Look finds the trash folders of this site.
@@ -150,7 +174,7 @@ func (e *Env) emptyTrash(ctx context.Context, t *trash) error {
 	}
 	k := t.key()
 	k.Host = ""
-	left := e.tally(r, k, e.minimum(e.Site, k.Type), now)
+	left := e.tally(r, k, e.minimum(e.Site), now)
 	ok, why := e.mayGo(r, k, left, now)
 	if ok || t.Force {
 		if err := t.empty(ctx); err != nil {

@@ -149,7 +149,8 @@ func (q *Query) MatchCopies(data []Copy) bool {
 			return false
 		}
 	}
-	return (q.Disagree == nil || disagree(q.Disagree, data)) && (q.Missing == nil || missing(q.Missing, data))
+	return (q.Disagree == nil || disagree(q.Disagree, data)) && (q.Missing == nil || missing(q.Missing, data)) &&
+		(q.Spare == nil || spare(q.Spare, data))
 }
 
 func disagree(m *CopyMatch, data []Copy) bool {
@@ -172,6 +173,26 @@ func disagree(m *CopyMatch, data []Copy) bool {
 // list of adler32 says nothing about a sha512.
 func comparable(a, b *Copy) bool {
 	return a.Checksum != "" && a.ChecksumAlgorithm == b.ChecksumAlgorithm && len(a.Checksum) == len(b.Checksum)
+}
+
+func spare(m *Spare, data []Copy) bool {
+	for i := range data {
+		a := &data[i]
+		if !m.Have.Match(a) {
+			continue
+		}
+		hosts := map[string]bool{}
+		for j := range data {
+			b := &data[j]
+			if b.Host != a.Host && b.Status == Transferred && b.Type == a.Type && b.Version == a.Version && comparable(a, b) && a.Checksum == b.Checksum {
+				hosts[b.Host] = true
+			}
+		}
+		if len(hosts) >= m.Others {
+			return true
+		}
+	}
+	return false
 }
 
 func missing(m *Missing, data []Copy) bool {

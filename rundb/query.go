@@ -29,8 +29,19 @@ type Query struct {
 	// run has no record at all of that copy's type and version at host At.
 	Missing *Missing
 
+	// Spare, if not nil, asks for runs in which some copy matches Have, and at least
+	// Others further hosts have a transferred copy of the same type, version and
+	// checksum (of one kind, as for Disagree).
+	Spare *Spare
+
 	OldestFirst bool // order by (start, id); default: newest first, which is the reverse
 	Limit       int  // 0: no limit
+}
+
+// Spare is a condition on copies and the number of others like them; see [Query].
+type Spare struct {
+	Have   CopyMatch
+	Others int
 }
 
 // Missing is a condition on pairs of copies; see [Query].

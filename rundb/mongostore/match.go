@@ -162,6 +162,9 @@ func filter(q *rundb.Query) bson.D {
 			{Key: "checksum", Value: bson.D{{Key: "$nin", Value: bson.A{nil, ""}}}},
 		}}})))
 	}
+	if m := q.Spare; m != nil {
+		add(some(wide(&m.Have)))
+	}
 	if m := q.Missing; m != nil {
 		add(some(wide(&m.Have)))
 		if len(m.Have.Types) == 1 && len(m.Have.Versions) == 1 {

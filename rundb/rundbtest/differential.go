@@ -350,6 +350,9 @@ func (g *gen) query() *rundb.Query {
 	if is[9] && is[10] {
 		q.Missing = &rundb.Missing{Have: g.match(), At: g.host()}
 	}
+	if is[8] && is[10] {
+		q.Spare = &rundb.Spare{Have: g.match(), Others: g.IntN(3)}
+	}
 	if is[10] && is[11] {
 		q.Limit = 1 + g.IntN(4)
 	}

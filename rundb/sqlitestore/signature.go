@@ -106,6 +106,9 @@ func onSignatures(q *rundb.Query) *rundb.Query {
 		m := weaken(*q.Disagree)
 		weak.Disagree = &m
 	}
+	if q.Spare != nil {
+		weak.Spare = &rundb.Spare{Have: weaken(q.Spare.Have), Others: q.Spare.Others}
+	}
 	if q.Missing != nil {
 		weak.Missing = &rundb.Missing{Have: weaken(q.Missing.Have), At: q.Missing.At}
 	}
@@ -125,5 +128,5 @@ func answerable(m rundb.CopyMatch) bool {
 
 // aboutCopies reports whether a query says anything about copies.
 func aboutCopies(q *rundb.Query) bool {
-	return len(q.Copies)+len(q.NoCopies) > 0 || q.Disagree != nil || q.Missing != nil
+	return len(q.Copies)+len(q.NoCopies) > 0 || q.Disagree != nil || q.Missing != nil || q.Spare != nil
 }
