@@ -61,7 +61,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:                runDaemon,
 		Commands: []*cli.Command{
 			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(),
-			manifestCommand(), historyCommand(), explainCommand(), dbCommand(), versionCommand(),
+			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), purgeCommand(),
+			dbCommand(), versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {
