@@ -1,6 +1,7 @@
 package rundb
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +57,11 @@ func Apply(doc bson.Raw, u *Update, now time.Time) (bson.Raw, error) {
 		items[i] = bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: c}
 		return setField(doc, "data", array(items))
 	case u.Pull != nil:
-		n, err := theOne(r, &u.Pull.Where)
+		find := theOne
+		if u.Pull.Twins {
+			find = aTwin
+		}
+		n, err := find(r, &u.Pull.Where)
 		if err != nil {
 			return nil, err
 		}
@@ -128,6 +133,25 @@ func theOne(r *Run, m *CopyMatch) (int, error) {
 		return 0, &Error{Op: "update", What: r.String(), Kind: ErrConflict, Err: fmt.Errorf("the copy is not as it was read")}
 	}
 	return found, nil
+}
+
+// aTwin is the index of the last copy that matches and has another record beside
+// it, of the same key and location.
+func aTwin(r *Run, m *CopyMatch) (int, error) {
+	why := "the copy is not as it was read"
+	for i := len(r.Data) - 1; i >= 0; i-- {
+		c := &r.Data[i]
+		if !m.Match(c) {
+			continue
+		}
+		for j := range r.Data {
+			if j != i && r.Data[j].Key == c.Key && r.Data[j].Location == c.Location {
+				return i, nil
+			}
+		}
+		why = "the copy has no second record any more"
+	}
+	return 0, &Error{Op: "update", What: r.String(), Kind: ErrConflict, Err: errors.New(why)}
 }
 
 // setPath sets a field by dotted path; nil removes it. Documents on the way are

@@ -178,6 +178,11 @@ func (h *Held) Finish(ctx context.Context, fields bson.D) error {
 	u := &Update{Run: h.Run, Change: &Change{Where: h.where(), Set: fields}}
 	done := h.Key.match()
 	done.Location, done.Created = h.Copy.Location, h.Copy.Created
+	for _, f := range fields {
+		if to, ok := f.Value.(string); ok && f.Key == "location" {
+			done.Location = to
+		}
+	}
 	return h.store.update(ctx, u, func(r *Run) bool { return holds(r, done, fields) })
 }
 

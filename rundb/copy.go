@@ -55,6 +55,7 @@ type Copy struct {
 	Evidence          Evidence
 	ChecksumAlgorithm string // "" means sha512 in the original's form
 	InPlace           bool   // in_place: registered outside the site's directories; only read there
+	Permissions       string // digest of the permissions that were given to its files; "": of none
 	Error             *CopyError
 }
 
@@ -78,6 +79,7 @@ const (
 	ClaimPull   ClaimKind = "pull"   // the copy's host fetches
 	ClaimVerify ClaimKind = "verify" // the copy's host re-reads
 	ClaimDelete ClaimKind = "delete" // the copy's host deletes it
+	ClaimMove   ClaimKind = "move"   // the copy's host moves it to Claim.Target
 )
 
 // A Claim is the right of one process to work on one copy.
@@ -85,6 +87,7 @@ type Claim struct {
 	ID        string // random, 128 bit, hexadecimal: the fencing token
 	Kind      ClaimKind
 	Source    string // host of the copy that is read; "" if none
+	Target    string // where the copy is moved, for ClaimMove; else ""
 	Owner     Owner
 	Seq       int64     // raised by each heartbeat
 	Heartbeat time.Time // of the last one, by the database server's clock

@@ -88,6 +88,7 @@ func decodeCopy(d bson.Raw) Copy {
 		VerifiedAt:        asTime(lookup(d, "verified_at")),
 		Evidence:          Evidence(asString(lookup(d, "evidence"))),
 		ChecksumAlgorithm: asString(lookup(d, "checksum_algorithm")),
+		Permissions:       asString(lookup(d, "permissions")),
 	}
 	c.InPlace, _ = lookup(d, "in_place").BooleanOK()
 	if k, ok := lookup(d, "claim").DocumentOK(); ok {
@@ -115,6 +116,7 @@ func decodeClaim(k bson.Raw) *Claim {
 		ID:        asString(lookup(k, "id")),
 		Kind:      ClaimKind(asString(lookup(k, "kind"))),
 		Source:    asString(lookup(k, "source")),
+		Target:    asString(lookup(k, "target")),
 		Seq:       asInt(lookup(k, "seq")),
 		Heartbeat: asTime(lookup(k, "heartbeat")),
 		Left:      decodeLeftovers(k),

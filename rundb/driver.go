@@ -113,4 +113,9 @@ type Pull struct {
 
 	// Withdraw removes the record without adding it to deleted_data.
 	Withdraw bool
+
+	// Twins removes one of several records of one copy: the last that matches and
+	// has another beside it, of the same type, version, host and location, which
+	// stays. More than one may match; ErrConflict if none of those has another.
+	Twins bool
 }

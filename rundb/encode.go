@@ -102,6 +102,7 @@ func (c *Copy) BSON() bson.D {
 	}
 	text("evidence", string(c.Evidence))
 	text("checksum_algorithm", c.ChecksumAlgorithm)
+	text("permissions", c.Permissions)
 	if c.InPlace {
 		d = append(d, bson.E{Key: "in_place", Value: true})
 	}
@@ -129,6 +130,9 @@ func (c *Claim) BSON() bson.D {
 		}},
 		{Key: "seq", Value: c.Seq},
 		{Key: "heartbeat", Value: date(c.Heartbeat)},
+	}
+	if c.Target != "" {
+		d = append(d, bson.E{Key: "target", Value: c.Target})
 	}
 	return append(d, c.Left.fields()...)
 }

@@ -99,6 +99,9 @@ func (m *CopyMatch) Match(c *Copy) bool {
 		m.Seq != nil && (c.Claim == nil || c.Claim.Seq != *m.Seq),
 		m.Source != "" && (c.Claim == nil || c.Claim.Source != m.Source),
 		m.Checksum != "" && m.Checksum != c.Checksum,
+		m.NotPermissions != "" && m.NotPermissions == c.Permissions,
+		m.NoError && c.Error != nil,
+		m.NoSize && c.Size != 0,
 		!m.Created.IsZero() && !m.Created.Truncate(time.Millisecond).Equal(c.Created.Truncate(time.Millisecond)),
 		!m.DueBy.IsZero() && c.Error != nil && c.Error.NextTry.After(m.DueBy):
 		return false
@@ -122,7 +125,8 @@ func (q *Query) Match(r *Run) bool {
 		!q.From.IsZero() && (r.Start.IsZero() || r.Start.Before(q.From)),
 		!q.Until.IsZero() && (r.Start.IsZero() || !r.Start.Before(q.Until)),
 		slices.ContainsFunc(q.Tags, func(n string) bool { return !tagged(n) }),
-		slices.ContainsFunc(q.NotTags, tagged):
+		slices.ContainsFunc(q.NotTags, tagged),
+		q.NoRawSize && r.RawSize != 0:
 		return false
 	}
 	return q.MatchCopies(r.Data)

@@ -34,6 +34,9 @@ type Query struct {
 	// checksum (of one kind, as for Disagree).
 	Spare *Spare
 
+	// NoRawSize asks for runs whose raw_size_byte is unknown.
+	NoRawSize bool
+
 	OldestFirst bool // order by (start, id); default: newest first, which is the reverse
 	Limit       int  // 0: no limit
 }
@@ -78,6 +81,10 @@ type CopyMatch struct {
 	Checksum string
 	// Created, if not zero, must be the creation time, to the millisecond.
 	Created time.Time
+	// NotPermissions, if not "", must not be the copy's permissions.
+	NotPermissions string
+	// NoError asks for a copy without an error, NoSize for one whose size is unknown.
+	NoError, NoSize bool
 	// DueBy, if not zero, asks for copies whose error is absent or has its next
 	// try at or before this time.
 	DueBy time.Time

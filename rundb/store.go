@@ -153,6 +153,25 @@ func (s *Store) Remove(ctx context.Context, id ID, was Copy, why string) error {
 	})
 }
 
+// DropTwin takes a second record of one copy out of a run as it was read: drop,
+// while keep, of the same key and location, stays. Nothing of it goes to
+// deleted_data, since no copy does. Of records that nothing tells apart it drops
+// the last. ErrConflict if they are not as they were read.
+func (s *Store) DropTwin(ctx context.Context, r *Run, keep, drop Copy) error {
+	where := drop.Exactly()
+	same := func(r *Run) (n int) {
+		for i := range r.Data {
+			if where.Match(&r.Data[i]) {
+				n++
+			}
+		}
+		return n
+	}
+	before := same(r)
+	u := &Update{Run: r.ID, Require: []CopyMatch{keep.Exactly()}, Pull: &Pull{Where: where, Withdraw: true, Twins: true}}
+	return s.update(ctx, u, func(now *Run) bool { return same(now) < before })
+}
+
 // SetRun sets fields of the run outside its copies, by dotted path; nil removes
 // one. Values of type []Tag are written as tags. ErrInvalid for _id, data and
 // deleted_data.

@@ -77,13 +77,28 @@ func wide(m *rundb.CopyMatch) bson.D {
 	if m.Checksum != "" {
 		d = append(d, in("checksum", []string{m.Checksum}))
 	}
+	if m.NotPermissions != "" {
+		d = append(d, bson.E{Key: "permissions", Value: bson.D{{Key: "$nin", Value: texts([]string{m.NotPermissions})}}})
+	}
+	if m.NoError {
+		d = append(d, bson.E{Key: "error.class", Value: nil})
+	}
+	if m.NoSize {
+		d = append(d, noNumber("size"))
+	}
 	return d // Seq and Created are left to Match: they are never asked alone
+}
+
+// noNumber is fulfilled by every field that does not hold a number of bytes: one
+// that is missing, and whatever reads as 0.
+func noNumber(field string) bson.E {
+	return bson.E{Key: field, Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$gte", Value: int64(1)}, {Key: "$lte", Value: int64(1) << 62}}}}}
 }
 
 // narrow is a condition on one element of data that only copies fulfil which m
 // matches, and perhaps not all. It is nil where there is none.
 func narrow(m *rundb.CopyMatch) bson.D {
-	if m.Seq != nil || !m.Created.IsZero() || !m.DueBy.IsZero() || m.Source != "" || m.Checksum != "" {
+	if m.Seq != nil || !m.Created.IsZero() || !m.DueBy.IsZero() || m.Source != "" || m.Checksum != "" || m.NotPermissions != "" || m.NoError || m.NoSize {
 		return nil // dates stand in lists, numbers in texts
 	}
 	// The lists may hold nulls, which are no copies. MongoDB's $elemMatch passes
@@ -147,6 +162,9 @@ func filter(q *rundb.Query) bson.D {
 	}
 	for _, t := range q.NotTags {
 		add(bson.D{{Key: "$nor", Value: tagged(t)}})
+	}
+	if q.NoRawSize {
+		add(bson.D{noNumber("raw_size_byte")})
 	}
 	for i := range q.Copies {
 		add(some(wide(&q.Copies[i])))

@@ -89,6 +89,45 @@ func testRemove(t *testing.T, d rundb.Driver) {
 	wantIs(t, "removal of a copy that changed", s.Remove(ctx, runID(1), stale, "x"), rundb.ErrConflict)
 }
 
+// testDropTwin: C23: a second record of one copy can go, even one that nothing
+// tells from the first; the last record of a copy cannot.
+func testDropTwin(t *testing.T, d rundb.Driver) {
+	s := &rundb.Store{Driver: d}
+	ctx := t.Context()
+	insert(t, d, runDoc(1, bson.A{copyDoc("b", e("note", "first")), copyDoc("a"), copyDoc("b", e("pax_version", absent), e("note", "second"))}))
+	r := get(t, d, 1)
+	must(t, s.DropTwin(ctx, r, r.Data[0], r.Data[2]))
+	left := copies(t, get(t, d, 1).Raw())
+	if len(left) != 2 || left[0].Lookup("note").StringValue() != "first" || len(get(t, d, 1).Deleted) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	wantIs(t, "the last record", s.DropTwin(ctx, r, r.Data[0], r.Data[0]), rundb.ErrConflict)
+
+	insert(t, d, runDoc(2, bson.A{nil, copyDoc("b", e("status", "error")), copyDoc("b")}))
+	r = get(t, d, 2)
+	must(t, s.DropTwin(ctx, r, r.Data[1], r.Data[0]))
+	if r = get(t, d, 2); len(r.Data) != 1 || r.Data[0].Status != rundb.Transferred {
+		t.Errorf("left: %+v", r.Data)
+	}
+
+	insert(t, d, runDoc(3, bson.A{copyDoc("b"), copyDoc("b", e("location", "/elsewhere"), e("status", "error"))}))
+	r = get(t, d, 3)
+	wantIs(t, "two places", s.DropTwin(ctx, r, r.Data[0], r.Data[1]), rundb.ErrConflict)
+	insert(t, d, runDoc(4, bson.A{copyDoc("b"), copyDoc("b", e("status", "error"))}))
+	r = get(t, d, 4)
+	must(t, d.Update(ctx, &rundb.Update{Run: runID(4), Change: &rundb.Change{Where: rundb.CopyMatch{Statuses: []rundb.Status{rundb.Transferred}}, Set: bson.D{e("status", "verifying")}}}))
+	wantIs(t, "what stays has changed", s.DropTwin(ctx, r, r.Data[0], r.Data[1]), rundb.ErrConflict)
+
+	for _, f := range []Fault{LoseAnswer, LoseWrite} {
+		insert(t, d, runDoc(10+int(f), bson.A{copyDoc("b"), copyDoc("b")}))
+		r = get(t, d, 10+int(f))
+		err := (&rundb.Store{Driver: &Faulty{Driver: d, Next: Once(f)}}).DropTwin(ctx, r, r.Data[0], r.Data[1])
+		if n := len(get(t, d, 10+int(f)).Data); (err == nil) != (n == 1) {
+			t.Errorf("fault %d: error %v, %d records", f, err, n)
+		}
+	}
+}
+
 func testWithdraw(t *testing.T, d rundb.Driver) {
 	s := &rundb.Store{Driver: d}
 	insert(t, d, runDoc(1, bson.A{copyDoc("a")}))

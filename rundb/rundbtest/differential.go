@@ -304,7 +304,7 @@ func (g *gen) update() *rundb.Update {
 			u.Change.ServerTime = "claim.heartbeat"
 		}
 	case 6:
-		u.Pull = &rundb.Pull{Where: g.match(), Withdraw: g.maybe(2), History: bson.D{e("by", "me"), e("at", g.when())}}
+		u.Pull = &rundb.Pull{Where: g.match(), Withdraw: g.maybe(2), Twins: g.maybe(2), History: bson.D{e("by", "me"), e("at", g.when())}}
 	case 7:
 		u.Set = pick(g, bson.D{e("tags", bson.A{bson.D{e("name", pick(g, "good", "led"))}})}, bson.D{e("tags", nil)}, bson.D{e("number", int64(g.IntN(12)))},
 			bson.D{e("reader.ini.write_mode", int32(g.IntN(9))), e("raw_size_byte", int64(5))}, bson.D{e("name.x", 1)}, bson.D{e("trigger.status", nil)},

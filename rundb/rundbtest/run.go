@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) rundb.Driver, o Options) {
 		{"CompareAndSet", testCompareAndSet},
 		{"CompareAndSetOldRecords", testCompareAndSetOldRecords},
 		{"Remove", testRemove},
+		{"DropTwin", testDropTwin},
 		{"Withdraw", testWithdraw},
 		{"Register", testRegister},
 		{"ConcurrentUpdates", testConcurrentUpdates},

@@ -65,7 +65,7 @@ func (t *tx) insert(r *rundb.Run) error {
 	if n > 0 {
 		return &rundb.Error{Op: "insert", What: r.String(), Kind: rundb.ErrExist}
 	}
-	sig, err := t.useSignature(signature(r.Data))
+	sig, err := t.useSignature(signature(r))
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (d *Driver) Update(ctx context.Context, u *rundb.Update) error {
 			return err
 		}
 		sig := was
-		if text := signature(r.Data); text != signature(old.Data) {
+		if text := signature(r); text != signature(old) {
 			if sig, err = tx.useSignature(text); err != nil {
 				return err
 			}

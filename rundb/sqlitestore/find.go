@@ -211,7 +211,7 @@ func jsonText[T any](list []T) string {
 // sigCache keeps signatures that were read before: an id never changes its text.
 type sigCache struct {
 	mu   sync.Mutex
-	data map[int64][]rundb.Copy
+	data map[int64]*rundb.Run
 }
 
 // signaturesFor lists the ids of the signatures that the query's conditions on
@@ -225,7 +225,7 @@ func (d *Driver) signaturesFor(ctx context.Context, q *rundb.Query, query queryF
 	weak := onSignatures(q)
 	d.sigs.mu.Lock()
 	defer d.sigs.mu.Unlock()
-	live := make(map[int64][]rundb.Copy, len(d.sigs.data))
+	live := make(map[int64]*rundb.Run, len(d.sigs.data))
 	var ids []int64
 	for rows.Next() {
 		var id int64
@@ -233,14 +233,14 @@ func (d *Driver) signaturesFor(ctx context.Context, q *rundb.Query, query queryF
 		if err := rows.Scan(&id, &text); err != nil {
 			return nil, failed(ctx, "find", err)
 		}
-		copies, ok := d.sigs.data[id]
+		run, ok := d.sigs.data[id]
 		if !ok {
-			if copies, err = copiesOf(text); err != nil {
+			if run, err = runOf(text); err != nil {
 				return nil, &rundb.Error{Op: "find", What: "run database", Kind: rundb.ErrInvalid, Err: err}
 			}
 		}
-		live[id] = copies
-		if weak.MatchCopies(copies) {
+		live[id] = run
+		if weak.Match(run) {
 			ids = append(ids, id)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 
 // A sigCopy is one copy in a signature. Checksum is not the copy's own: it has
 // its length, and is equal within one signature where the checksums are equal.
+// Failed, Sized and RawSized were added later: a signature without them may be of a
+// copy that has them, so that only their presence tells something.
 type sigCopy struct {
 	Type      string `json:"t"`
 	Version   string `json:"v,omitempty"`
@@ -20,11 +22,17 @@ type sigCopy struct {
 	Algorithm string `json:"a,omitempty"`
 	Checksum  string `json:"c,omitempty"`
 	Claimed   bool   `json:"k,omitempty"`
+
+	Permissions string `json:"p,omitempty"`
+	Failed      bool   `json:"e,omitempty"` // it has an error
+	Sized       bool   `json:"z,omitempty"` // its size is known
+	RawSized    bool   `json:"r,omitempty"` // the raw size of its run is known
 }
 
 // signature reduces the copies of a run to their signature. Equal sets of copies
 // have equal signatures, whatever their order in the document.
-func signature(data []rundb.Copy) string {
+func signature(r *rundb.Run) string {
+	data := r.Data
 	order := make([]int, len(data))
 	for i := range order {
 		order[i] = i
@@ -39,6 +47,7 @@ func signature(data []rundb.Copy) string {
 			strings.Compare(a.Host, b.Host),
 			strings.Compare(string(a.Status), string(b.Status)),
 			strings.Compare(a.ChecksumAlgorithm, b.ChecksumAlgorithm),
+			strings.Compare(flags(a), flags(b)),
 			strings.Compare(a.Checksum, b.Checksum),
 		} {
 			if c != 0 {
@@ -52,7 +61,8 @@ func signature(data []rundb.Copy) string {
 	for n, i := range order {
 		c := &data[i]
 		sig[n] = sigCopy{Type: string(c.Type), Version: c.Version, Host: c.Host, Status: string(c.Status),
-			Algorithm: c.ChecksumAlgorithm, Claimed: c.Claim != nil}
+			Algorithm: c.ChecksumAlgorithm, Claimed: c.Claim != nil,
+			Permissions: c.Permissions, Failed: c.Error != nil, Sized: c.Size != 0, RawSized: r.RawSize != 0}
 		if c.Checksum == "" {
 			continue
 		}
@@ -68,31 +78,47 @@ func signature(data []rundb.Copy) string {
 	return string(b)
 }
 
-// copiesOf reads a signature back, as copies that rundb can match.
-func copiesOf(sig string) ([]rundb.Copy, error) {
+// flags are what a signature says of a copy beside its names, for comparison.
+func flags(c *rundb.Copy) string {
+	return fmt.Sprint(c.Claim != nil, c.Error != nil, c.Size != 0, c.Permissions)
+}
+
+// runOf reads a signature back, as a run that rundb can match.
+func runOf(sig string) (*rundb.Run, error) {
 	var s []sigCopy
 	if err := json.Unmarshal([]byte(sig), &s); err != nil {
 		return nil, fmt.Errorf("signature %q: %w", sig, err)
 	}
-	data := make([]rundb.Copy, len(s))
+	r := &rundb.Run{Data: make([]rundb.Copy, len(s))}
+	data := r.Data
 	for i, c := range s {
 		data[i] = rundb.Copy{
 			Key:               rundb.Key{Type: rundb.Type(c.Type), Version: c.Version, Host: c.Host},
 			Status:            rundb.Status(c.Status),
 			Checksum:          c.Checksum,
 			ChecksumAlgorithm: c.Algorithm,
+			Permissions:       c.Permissions,
 		}
 		if c.Claimed {
 			data[i].Claim = &rundb.Claim{}
 		}
+		if c.Failed {
+			data[i].Error = &rundb.CopyError{}
+		}
+		if c.Sized {
+			data[i].Size = 1
+		}
+		if c.RawSized {
+			r.RawSize = 1
+		}
 	}
-	return data, nil
+	return r, nil
 }
 
 // onSignatures weakens a query to what signatures can answer: every run that the
 // query selects has a signature that fulfils the result.
 func onSignatures(q *rundb.Query) *rundb.Query {
-	weak := &rundb.Query{}
+	weak := &rundb.Query{NoRawSize: q.NoRawSize}
 	for _, m := range q.Copies {
 		weak.Copies = append(weak.Copies, weaken(m))
 	}
@@ -123,10 +149,10 @@ func weaken(m rundb.CopyMatch) rundb.CopyMatch {
 
 func answerable(m rundb.CopyMatch) bool {
 	return m.Location == "" && m.ClaimID == "" && m.Seq == nil && m.Created.IsZero() && m.DueBy.IsZero() &&
-		m.Source == "" && m.Checksum == ""
+		m.Source == "" && m.Checksum == "" && m.NotPermissions == "" && !m.NoError && !m.NoSize
 }
 
 // aboutCopies reports whether a query says anything about copies.
 func aboutCopies(q *rundb.Query) bool {
-	return len(q.Copies)+len(q.NoCopies) > 0 || q.Disagree != nil || q.Missing != nil || q.Spare != nil
+	return len(q.Copies)+len(q.NoCopies) > 0 || q.NoRawSize || q.Disagree != nil || q.Missing != nil || q.Spare != nil
 }
