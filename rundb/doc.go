@@ -32,6 +32,7 @@
 //	checksum_algorithm  string, missing = sha512      this module
 //	files               int                           this module
 //	in_place            bool                          this module
+//	permissions         string, digest                SetPermission
 //	error               document, see [CopyError]     this module
 //
 // # Claims

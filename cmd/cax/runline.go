@@ -45,6 +45,7 @@ type copyJSON struct {
 	Evidence          string       `json:"evidence,omitempty"`
 	ChecksumAlgorithm string       `json:"checksum_algorithm,omitempty"`
 	InPlace           bool         `json:"in_place,omitempty"`
+	Permissions       string       `json:"permissions,omitempty"`
 	Claim             *claimJSON   `json:"claim,omitempty"`
 	Error             *errorJSON   `json:"error,omitempty"`
 }
@@ -94,7 +95,7 @@ func copyLine(c *rundb.Copy) copyJSON {
 	j := copyJSON{Type: c.Type, Host: c.Host, Status: c.Status, Location: c.Location, Created: when(c.Created),
 		Version: c.Version, PaxHash: c.PaxHash, CreationPlace: c.CreationPlace, Size: c.Size, Files: c.Files, RSE: c.RSE,
 		RuleInfo: c.RuleInfo, VerifiedAt: when(c.VerifiedAt), Evidence: string(c.Evidence),
-		ChecksumAlgorithm: c.ChecksumAlgorithm, InPlace: c.InPlace}
+		ChecksumAlgorithm: c.ChecksumAlgorithm, InPlace: c.InPlace, Permissions: c.Permissions}
 	if c.Checksum != "" {
 		j.Checksum = &c.Checksum
 	}

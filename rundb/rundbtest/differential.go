@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -180,6 +181,9 @@ func (g *gen) run() bson.D {
 	if g.maybe(10) {
 		d = with(d, []bson.E{e("start", absent)})
 	}
+	if g.maybe(3) {
+		d = with(d, []bson.E{e("raw_size_byte", pick[any](g, nil, int32(0), 5, 5.0, "5", "x"))})
+	}
 	return with(d, []bson.E{e("odd", everyType())})
 }
 
@@ -197,6 +201,9 @@ func (g *gen) oldCopy() bson.D {
 	}
 	if g.maybe(6) {
 		c = with(c, []bson.E{e("checksum_algorithm", "adler32")})
+	}
+	if g.maybe(4) {
+		c = with(c, []bson.E{e("permissions", pick[any](g, "f1", "f2", nil)), e("size", pick[any](g, nil, int32(0), 7.0, "7", -1, math.Inf(1)))})
 	}
 	return c
 }
@@ -218,7 +225,11 @@ func (g *gen) some(n int) (is []bool) {
 
 func (g *gen) match() rundb.CopyMatch {
 	var m rundb.CopyMatch
-	is := g.some(14)
+	is := g.some(17)
+	if is[14] && is[5] {
+		m.NotPermissions = pick(g, "f1", "f2")
+	}
+	m.NoError, m.NoSize = is[15] && is[5], is[16] && is[5]
 	if is[12] && is[5] {
 		m.Source = g.host()
 	}
@@ -279,7 +290,7 @@ func (g *gen) update() *rundb.Update {
 	field := func() bson.E {
 		return pick(g, e("status", string(g.status())), e("checksum", pick[any](g, "aa", "bb", nil)), e("location", g.location()),
 			e("creation_time", g.when()), e("claim", bson.D{e("id", pick(g, "c1", "c2")), e("seq", int64(1))}), e("claim", nil),
-			e("claim.seq", int64(g.IntN(4))), e("error", bson.D{e("next_try", g.when())}), e("error", nil), e("size", int64(3)),
+			e("claim.seq", int64(g.IntN(4))), e("error", bson.D{e("next_try", g.when())}), e("error", nil), e("size", int64(3)), e("size", nil), e("permissions", pick[any](g, "f1", nil)),
 			e("host", "z"), e("note.deep", 1), e("new.deep.er", everyType()), e("rse", bson.A{"x"}))
 	}
 	fields := func() (d bson.D) {
@@ -317,7 +328,7 @@ func (g *gen) update() *rundb.Update {
 }
 
 func (g *gen) query() *rundb.Query {
-	q := &rundb.Query{OldestFirst: g.maybe(2), Copies: g.matches(), NoCopies: g.matches()}
+	q := &rundb.Query{OldestFirst: g.maybe(2), NoRawSize: g.maybe(5), Copies: g.matches(), NoCopies: g.matches()}
 	is := g.some(12)
 	if is[0] && is[1] {
 		q.Numbers = []rundb.Range{{From: int64(g.IntN(6)), To: int64(g.IntN(14) - 1)}, {From: 3, To: 3}}[:g.IntN(3)]

@@ -52,13 +52,13 @@ func findDocs() []bson.D {
 	due := func(at any) bson.D { return bson.D{e("class", "network"), e("next_try", at)} }
 	claim := bson.D{e("id", "c1"), e("kind", "push"), e("source", "a"), e("seq", int64(3)), e("heartbeat", day)}
 	return []bson.D{
-		runDoc(1, bson.A{copyDoc("a"), copyDoc("b", e("status", "error"), e("error", due(day.Add(time.Hour))))}),
+		runDoc(1, bson.A{copyDoc("a", e("permissions", "f1")), copyDoc("b", e("status", "error"), e("error", due(day.Add(time.Hour))))}),
 		runDoc(2, bson.A{copyDoc("a"), copyDoc("b", e("checksum", "bb"))}, e("tags", bson.A{tag("good"), tag("led")})),
-		runDoc(3, bson.A{copyDoc("a", e("pax_version", absent))}, e("detector", "muon_veto"), e("tags", bson.A{tag("good")})),
+		runDoc(3, bson.A{copyDoc("a", e("pax_version", absent), e("size", 7.0))}, e("detector", "muon_veto"), e("tags", bson.A{tag("good")})),
 		runDoc(4, bson.A{copyDoc("a", e("type", "processed"), e("pax_version", "v6.1.0")), copyDoc("b", e("type", "processed"), e("pax_version", "v6.2.0"))}),
-		runDoc(5, bson.A{copyDoc("a", e("checksum", nil)), copyDoc("b", e("checksum", "cc"))}),
-		runDoc(6, nil),
-		runDoc(7, bson.A{}, e("tags", nil)),
+		runDoc(5, bson.A{copyDoc("a", e("checksum", nil)), copyDoc("b", e("checksum", "cc"))}, e("raw_size_byte", int64(9))),
+		runDoc(6, nil, e("raw_size_byte", "9")),
+		runDoc(7, bson.A{}, e("tags", nil), e("raw_size_byte", 0)),
 		runDoc(8, bson.A{copyDoc("a"), copyDoc("b", e("status", "transferring"), e("claim", claim), e("checksum", nil))}),
 		runDoc(9, bson.A{copyDoc("a"), copyDoc("a", e("location", "/data/a/y"), e("creation_time", bson.A{day.Add(time.Minute)}))}, e("tags", bson.A{})),
 		runDoc(10, bson.A{copyDoc("b", e("status", "error"), e("error", due(nil)), e("pax_version", ""))}, e("number", 10.0)),
@@ -134,6 +134,14 @@ func testFind(t *testing.T, d rundb.Driver) {
 		{"missing", rundb.Query{Missing: &rundb.Missing{Have: rundb.CopyMatch{Hosts: []string{"a"}, Statuses: []rundb.Status{rundb.Transferred}}, At: "b"}}, []int{11, 9, 4, 3}},
 		{"missing the other way", rundb.Query{Missing: &rundb.Missing{Have: rundb.CopyMatch{Hosts: []string{"b"}}, At: "a"}}, []int{10, 4}},
 		{"missing of one type", rundb.Query{Missing: &rundb.Missing{Have: rundb.CopyMatch{Types: []rundb.Type{rundb.Raw}, Versions: []string{""}, Hosts: []string{"a"}}, At: "b"}, NotTags: []string{"good"}}, []int{11, 9}},
+		{"other permissions", rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{"a"}, NotPermissions: "f1"}}, Numbers: []rundb.Range{{From: 1, To: 3}}}, []int{3, 2}},
+		{"no copy with other permissions", rundb.Query{NoCopies: []rundb.CopyMatch{{NotPermissions: "f1"}}, Numbers: []rundb.Range{{From: 1, To: 6}}}, []int{6}},
+		{"without error", rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{"b"}, NoError: true}}}, []int{8, 5, 4, 2}},
+		{"no copy without error", rundb.Query{NoCopies: []rundb.CopyMatch{{Hosts: []string{"b"}, NoError: true}}, Numbers: []rundb.Range{{From: 1, To: 5}}}, []int{3, 1}},
+		{"size unknown", rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{"a"}, NoSize: true}}, Numbers: []rundb.Range{{From: 1, To: 5}}}, []int{5, 4, 2, 1}},
+		{"no copy of unknown size", rundb.Query{NoCopies: []rundb.CopyMatch{{NoSize: true}}}, []int{7, 6, 3, 12}},
+		{"raw size unknown", rundb.Query{NoRawSize: true, Numbers: []rundb.Range{{From: 1, To: 8}}}, []int{8, 7, 4, 3, 2, 1}},
+		{"raw size unknown, with a copy", rundb.Query{NoRawSize: true, Copies: []rundb.CopyMatch{{Hosts: []string{"b"}}}, Numbers: []rundb.Range{{From: 1, To: 8}}}, []int{8, 4, 2, 1}},
 		{"together", rundb.Query{Numbers: []rundb.Range{{From: 1, To: -1}}, Detectors: []string{"tpc"}, From: day, Tags: []string{"good"}, Copies: []rundb.CopyMatch{{Hosts: []string{"b"}}}}, []int{2}},
 	}
 	for _, c := range cases {
