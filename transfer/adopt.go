@@ -25,16 +25,45 @@ func (r *run) adoptOld(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		if err := r.adoptFiles(ctx, cloner, there); err != nil {
+		if _, err := r.adoptFiles(ctx, cloner, there); err != nil {
 			return err
 		}
 	}
 	return b.Remove(ctx, r.old())
 }
 
-func (r *run) adoptFiles(ctx context.Context, cloner Cloner, there *listing) error {
-	if there.single != r.source.single {
+// salvage takes the good files of what was moved aside from the final name, so that
+// they are not sent again: into fresh inodes, hashed there. What was moved aside
+// stays as it is. Nothing is salvaged where that would mean to fetch the files in
+// order to hash them.
+func (r *run) salvage(ctx context.Context) error {
+	if r.aside == "" {
 		return nil
+	}
+	b := r.Target.Backend
+	cloner, ok := b.(Cloner)
+	_, disk := b.(Disk)
+	_, hasher := b.(Hasher)
+	if !ok || !disk && !hasher || r.Manifest == nil || r.mover() != stream {
+		return nil
+	}
+	there, err := list(ctx, Location{b, r.aside}, r.watch.alive)
+	if err != nil {
+		// It is damaged: that it cannot be listed only means that all is sent.
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		return nil
+	}
+	r.result.Salvaged, err = r.adoptFiles(ctx, cloner, there)
+	return err
+}
+
+// adoptFiles clones the files that may be those of the dataset into staging, and
+// keeps those that the manifest proves to be. It returns their bytes.
+func (r *run) adoptFiles(ctx context.Context, cloner Cloner, there *listing) (kept int64, err error) {
+	if there.single != r.source.single {
+		return 0, nil
 	}
 	wanted := map[string]*file{}
 	for i := range r.source.files {
@@ -52,13 +81,19 @@ func (r *run) adoptFiles(ctx context.Context, cloner Cloner, there *listing) err
 			continue
 		}
 		if err := r.makeParents(ctx, f.path); err != nil {
-			return err
+			return 0, err
 		}
 		r.watch.expect(f.size)
-		if err := cloner.Clone(ctx, old.at, r.at(f.path)); errors.Is(err, ErrUnsupported) {
-			return nil
-		} else if err != nil {
-			return err
+		switch err := cloner.Clone(ctx, old.at, r.at(f.path)); {
+		case errors.Is(err, ErrUnsupported):
+			return 0, nil
+		case err != nil && (ctx.Err() != nil || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrTransient)):
+			return 0, err
+		case err != nil: // one that cannot be read is sent
+			if err := r.Target.Backend.Remove(ctx, r.at(f.path)); err != nil {
+				return 0, err
+			}
+			continue
 		}
 		r.watch.alive()
 		e, _ := r.entry(f.path)
@@ -67,13 +102,13 @@ func (r *run) adoptFiles(ctx context.Context, cloner Cloner, there *listing) err
 	part := &checksum.Manifest{Single: r.source.single, Entries: cloned}
 	bad, err := r.differing(ctx, Location{r.Target.Backend, r.data()}, part)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	wrong := map[string]bool{}
 	for _, d := range bad {
 		wrong[d.Path] = true
 		if err := r.Target.Backend.Remove(ctx, r.at(d.Path)); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	for i := range cloned {
@@ -85,8 +120,9 @@ func (r *run) adoptFiles(ctx context.Context, cloner Cloner, there *listing) err
 			f = wanted[""]
 		}
 		r.keep(f)
+		kept += f.size
 	}
-	return nil
+	return kept, nil
 }
 
 // keep notes that a file is staged and finished.

@@ -85,6 +85,12 @@ type Job struct {
 	// moved aside without being compared.
 	Suspect bool
 
+	// Partial tells that the source may be damaged: what it holds of the manifest,
+	// which must be given, is copied to this machine's disk, file by file. If anything is left that neither
+	// the source nor staging has, the copy fails with ErrCorrupt, as it does for any
+	// damaged source, but keeps what it got: another source may have the rest.
+	Partial bool
+
 	// BeforeCommit is called when everything is verified and durable, right
 	// before the rename, and before something that stands at the target is moved
 	// aside: it should tell whether the claim still stands. Its error stops the
@@ -116,6 +122,7 @@ type Result struct {
 	Manifest *checksum.Manifest
 	Bytes    int64 // of the dataset
 	Sent     int64 // of file contents, in this call; less than Bytes after a resumption
+	Salvaged int64 // of files that were good in what was moved aside, and not sent again
 	Files    int
 	Resumed  bool // something of an earlier try was found in staging
 	Adopted  bool // the target was there already and equal
@@ -156,6 +163,10 @@ func (j *Job) check() error {
 }
 
 func (j *Job) checkManifest() error {
+	if _, here := j.Target.Backend.(Disk); j.Partial && (j.Manifest == nil || !here) {
+		return &Error{Op: "copy", Path: j.Source.Path, Kind: ErrInvalid,
+			Err: errors.New("of a source that may be damaged only a copy to this machine is made, by its manifest")}
+	}
 	if j.Manifest == nil {
 		return nil
 	}

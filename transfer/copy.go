@@ -58,7 +58,9 @@ type run struct {
 	watch   *watchdog
 	slots   chan struct{} // bounds the chunks in flight
 	staging string
-	source  *listing
+	source  *listing // what is copied
+	seen    *listing // the source as it was found
+	aside   string   // where lookAtTarget moved what was not this dataset; "": nothing
 	journal *journal
 	result  Result
 
@@ -112,7 +114,10 @@ func (r *run) look(ctx context.Context) error {
 	if r.source, err = list(ctx, r.Source, r.watch.alive); err != nil {
 		return err
 	}
-	if r.source.regular == 0 {
+	r.seen = r.source
+	if r.Partial && r.source.single == r.Manifest.Single {
+		r.source = held(r.Manifest, r.source)
+	} else if r.source.regular == 0 {
 		return r.damaged(errors.New("it holds no file"))
 	}
 	if r.Manifest != nil {

@@ -29,6 +29,7 @@ type file struct {
 	dir   bool   // an empty directory
 	size  int64
 	mtime time.Time
+	lacks bool // the source does not have it as it should be
 }
 
 // list lists a dataset. Links to files inside it count as files; other links,
@@ -133,6 +134,33 @@ func listingOf(m *checksum.Manifest) *listing {
 	for i := range m.Entries {
 		e := &m.Entries[i]
 		l.add(file{path: e.Path, dir: e.Dir, size: e.Size})
+	}
+	return l
+}
+
+// held is the listing of a dataset with this manifest, where each file is that of a
+// source which may lack some. Times are those of the manifest where it has them, so
+// that what one source gave goes on with another.
+func held(m *checksum.Manifest, source *listing) *listing {
+	l := listingOf(m)
+	at := make(map[string]*file, len(source.files))
+	for i := range source.files {
+		at[source.files[i].path] = &source.files[i]
+	}
+	for i := range l.files {
+		f := &l.files[i]
+		f.mtime = m.Entries[i].ModTime
+		s, ok := at[f.path]
+		if m.Single {
+			s, ok = &source.files[0], true
+		}
+		if ok = ok && s.dir == f.dir && s.size == f.size; ok {
+			f.at = s.at
+		}
+		if ok && f.mtime.IsZero() {
+			f.mtime = s.mtime
+		}
+		f.lacks = !ok && !f.dir
 	}
 	return l
 }

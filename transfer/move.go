@@ -67,6 +67,7 @@ func (r *run) moveFiles(ctx context.Context) error {
 	slices.SortStableFunc(order, func(a, b *file) int { return cmp.Compare(b.size, a.size) })
 
 	var mu sync.Mutex
+	var bad []checksum.Difference // what a source that may be damaged could not give
 	entries := make([]checksum.Entry, 0, len(order))
 	parallel, err := r.parallel(ctx)
 	if err != nil {
@@ -80,6 +81,15 @@ func (r *run) moveFiles(ctx context.Context) error {
 		}
 		g.Go(func() error {
 			e, err := r.moveFile(gctx, f)
+			if r.Partial && errors.Is(err, ErrCorrupt) && gctx.Err() == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				bad = append(bad, checksum.Difference{Path: f.path, Kind: checksum.DigestDiffers})
+				if f.lacks {
+					bad[len(bad)-1].Kind = checksum.Missing
+				}
+				return nil
+			}
 			if err != nil {
 				return err
 			}
@@ -95,6 +105,9 @@ func (r *run) moveFiles(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return ended(ctx)
+	}
+	if err := differ(bad); err != nil {
+		return r.damaged(err)
 	}
 	if r.result.Manifest = r.Manifest; r.Manifest != nil {
 		return nil
@@ -147,9 +160,9 @@ func (r *run) unchanged(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = differ(compare(r.source, now))
+	err = differ(compare(r.seen, now))
 	for i := 0; err == nil && i < len(now.files); i++ {
-		if f := &now.files[i]; !f.dir && !f.mtime.Equal(r.source.files[i].mtime) {
+		if f := &now.files[i]; !f.dir && !f.mtime.Equal(r.seen.files[i].mtime) {
 			err = errors.New("the modification time of " + Quote(f.path) + " is not what it was")
 		}
 	}

@@ -52,6 +52,9 @@ func (r *run) moveFile(ctx context.Context, f *file) (checksum.Entry, error) {
 		r.resumed = append(r.resumed, f)
 		r.mu.Unlock()
 	}
+	if f.lacks && !complete {
+		return checksum.Entry{}, r.damaged(fmt.Errorf("it does not have %s as it should be", Quote(f.path)))
+	}
 	if !complete {
 		if err := r.stream(ctx, f, offset, digest); err != nil {
 			return checksum.Entry{}, err

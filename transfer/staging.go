@@ -48,6 +48,9 @@ func (r *run) prepare(ctx context.Context) error {
 			}
 		}
 	}
+	if err := r.salvage(ctx); err != nil {
+		return err
+	}
 	if r.Staged != nil {
 		r.watch.tell(r.Staged)
 	}

@@ -38,6 +38,7 @@ func (r *run) lookAtTarget(ctx context.Context) (adopted bool, err error) {
 	if err := t.Backend.Rename(ctx, t.Path, aside); err != nil {
 		return false, err
 	}
+	r.aside = aside
 	if r.Aside != nil {
 		r.watch.tell(func() { r.Aside(t.Path, aside) })
 	}
