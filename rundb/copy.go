@@ -119,5 +119,10 @@ type CopyError struct {
 	Tries   int       // failures in a row
 	NextTry time.Time // not before; zero: at once
 
+	// Found identifies what was found in place of what the manifest says, so that
+	// two copies can be told to agree with each other against it; "": nothing can be
+	// said, as of a file that is missing.
+	Found string
+
 	Left Leftovers // of the tries that failed
 }

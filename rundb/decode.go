@@ -101,6 +101,7 @@ func decodeCopy(d bson.Raw) Copy {
 			Since:   asTime(lookup(e, "since")),
 			Tries:   int(asInt(lookup(e, "tries"))),
 			NextTry: asTime(lookup(e, "next_try")),
+			Found:   asString(lookup(e, "found")),
 			Left:    decodeLeftovers(e),
 		}
 	}

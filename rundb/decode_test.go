@@ -169,7 +169,7 @@ func TestNewRun(t *testing.T) {
 		Data: []rundb.Copy{{Key: rundb.Key{Type: rundb.Processed, Version: "v", Host: "h"}, Status: rundb.Failed, Location: "/l", Checksum: "c", Created: start,
 			PaxHash: "p", CreationPlace: "q", Size: 1, Files: 2, RSE: []string{"r"}, RuleInfo: []string{}, VerifiedAt: start, Evidence: rundb.Disk,
 			ChecksumAlgorithm: "md5", InPlace: true, Claim: &rundb.Claim{ID: "c", Owner: rundb.Owner{PID: 1}, Seq: 2, Heartbeat: start, Left: left},
-			Error: &rundb.CopyError{Class: "x", Text: "y", Since: start, Tries: 3, NextTry: start, Left: left}}}}
+			Error: &rundb.CopyError{Class: "x", Text: "y", Since: start, Tries: 3, NextTry: start, Found: "z", Left: left}}}}
 	got, err := rundb.NewRun(in)
 	if err != nil {
 		t.Fatal(err)

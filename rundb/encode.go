@@ -157,6 +157,9 @@ func (e *CopyError) BSON() bson.D {
 		{Key: "tries", Value: int64(e.Tries)},
 		{Key: "next_try", Value: date(e.NextTry)},
 	}
+	if e.Found != "" {
+		d = append(d, bson.E{Key: "found", Value: e.Found})
+	}
 	return append(d, e.Left.fields()...)
 }
 

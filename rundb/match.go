@@ -99,6 +99,8 @@ func (m *CopyMatch) Match(c *Copy) bool {
 		m.Seq != nil && (c.Claim == nil || c.Claim.Seq != *m.Seq),
 		m.Source != "" && (c.Claim == nil || c.Claim.Source != m.Source),
 		m.Checksum != "" && m.Checksum != c.Checksum,
+		m.NoChecksum && c.Checksum != "",
+		m.AnyChecksum && c.Checksum == "",
 		m.NotPermissions != "" && m.NotPermissions == c.Permissions,
 		m.NoError && c.Error != nil,
 		m.NoSize && c.Size != 0,

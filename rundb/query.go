@@ -77,8 +77,11 @@ type CopyMatch struct {
 	// Source, if not "", must be the source that the copy's claim names: the copy
 	// is being made from there.
 	Source string
-	// Checksum, if not "", must be the copy's.
-	Checksum string
+	// Checksum, if not "", must be the copy's; NoChecksum asks for a copy whose
+	// checksum is null, AnyChecksum for one that has some.
+	Checksum    string
+	NoChecksum  bool
+	AnyChecksum bool
 	// Created, if not zero, must be the creation time, to the millisecond.
 	Created time.Time
 	// NotPermissions, if not "", must not be the copy's permissions.

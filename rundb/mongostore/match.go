@@ -86,6 +86,16 @@ func wide(m *rundb.CopyMatch) bson.D {
 	if m.NoSize {
 		d = append(d, noNumber("size"))
 	}
+	if m.NoChecksum {
+		// Texts that are not empty, but for those in lists, which are no checksum.
+		d = append(d, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "checksum", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$gt", Value: ""}}}}}},
+			bson.D{{Key: "checksum.0", Value: bson.D{{Key: "$exists", Value: true}}}},
+		}})
+	}
+	if m.AnyChecksum {
+		d = append(d, bson.E{Key: "checksum", Value: bson.D{{Key: "$nin", Value: bson.A{nil, ""}}}})
+	}
 	return d // Seq and Created are left to Match: they are never asked alone
 }
 

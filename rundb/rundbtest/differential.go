@@ -236,6 +236,8 @@ func (g *gen) match() rundb.CopyMatch {
 	if is[13] && is[5] {
 		m.Checksum = "c1"
 	}
+	m.NoChecksum = is[14] && is[6]
+	m.AnyChecksum = is[15] && is[6]
 	if is[0] || is[1] {
 		m.Hosts = []string{g.host(), g.host()}[:1+g.IntN(2)]
 	}
