@@ -88,7 +88,8 @@ type Job struct {
 	// Partial tells that the source may be damaged: what it holds of the manifest,
 	// which must be given, is copied to this machine's disk, file by file. If anything is left that neither
 	// the source nor staging has, the copy fails with ErrCorrupt, as it does for any
-	// damaged source, but keeps what it got: another source may have the rest.
+	// damaged source, but keeps what it got: another source may have the rest. What
+	// stands at the target is moved aside only when the copy is complete.
 	Partial bool
 
 	// BeforeCommit is called when everything is verified and durable, right

@@ -60,7 +60,7 @@ type run struct {
 	staging string
 	source  *listing // what is copied
 	seen    *listing // the source as it was found
-	aside   string   // where lookAtTarget moved what was not this dataset; "": nothing
+	aside   string   // where what stood under the final name and was not this dataset is; "": nothing
 	journal *journal
 	result  Result
 
@@ -182,6 +182,11 @@ func (r *run) commit(ctx context.Context) (*Result, error) {
 		}
 		if r.BeforeCommit != nil {
 			if err := r.BeforeCommit(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if r.aside == r.Target.Path {
+			if err := r.moveAside(ctx); err != nil && !errors.Is(err, ErrNotExist) {
 				return nil, err
 			}
 		}

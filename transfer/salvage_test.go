@@ -71,8 +71,9 @@ func TestSalvage(t *testing.T) {
 	}
 }
 
-// TestPartial: a dataset of which every source has lost something is put together
-// from several, and never from what the manifest does not name.
+// TestPartial: a dataset of which every copy has lost something is put together
+// from several, and never from what the manifest does not name; the damaged copy
+// that it replaces stays in its place until then.
 func TestPartial(t *testing.T) {
 	good := ten()
 	whole := t.TempDir() + "/whole"
@@ -95,16 +96,25 @@ func TestPartial(t *testing.T) {
 		}
 	}
 	second.Target, second.Claim, second.Continue = first.Target, "0002", []string{"0001"}
+	damaged := ten()
+	delete(damaged, "sub/0.zip")
+	damaged["sub/2.zip"], damaged["sub/9.zip"] = "", transfertest.Random(98, 50_009)
+	damaged["sub/1.zip"], damaged["sub/3.zip"] = "x", ""
+	transfertest.MakeTree(t, to, damaged)
+	aside := 0
 	for _, j := range []*transfer.Job{&first, &second} {
-		j.Manifest, j.Partial = m, true
+		j.Manifest, j.Partial, j.Suspect, j.Aside = m, true, true, func(_, _ string) { aside++ }
 	}
 	_, err = new(transfer.Copier).Copy(t.Context(), first)
 	var differ *checksum.DifferError
 	if !errors.Is(err, transfer.ErrCorrupt) || !errors.As(err, &differ) || len(differ.Differences) != 2 {
 		t.Fatalf("error %v, want one that names the two files", err)
 	}
-	if _, err := os.Lstat(to); err == nil {
-		t.Fatal("a part of the dataset was committed")
+	left := t.TempDir() + "/left"
+	transfertest.MakeTree(t, left, damaged)
+	transfertest.SameTree(t, left, to)
+	if aside != 0 {
+		t.Error("what was there was moved before there was anything better")
 	}
 	res, err := new(transfer.Copier).Copy(t.Context(), second)
 	if err != nil {
@@ -114,7 +124,9 @@ func TestPartial(t *testing.T) {
 		t.Errorf("%d bytes sent, want the %d of two files", res.Sent, want)
 	}
 	transfertest.SameTree(t, whole, to)
-	nothingElse(t, filepath.Dir(to), "160315_1432")
+	if es, err := os.ReadDir(filepath.Dir(to)); err != nil || len(es) != 2 || aside != 1 {
+		t.Errorf("%v (%v) beside the copy, %d times moved aside; want the damaged copy, once", es, err, aside)
+	}
 
 	first.Manifest = nil
 	if _, err := new(transfer.Copier).Copy(t.Context(), first); !errors.Is(err, transfer.ErrInvalid) {

@@ -28,21 +28,31 @@ func (r *run) lookAtTarget(ctx context.Context) (adopted bool, err error) {
 			return true, r.judge(ctx)
 		}
 	}
+	if r.Partial && r.aside == "" {
+		r.aside = t.Path // salvaged from, and others may read it; moved in commit
+		return false, nil
+	}
+	return false, r.moveAside(ctx)
+}
+
+// moveAside moves what stands under the final name out of the way.
+func (r *run) moveAside(ctx context.Context) error {
+	t := r.Target
 	if r.BeforeCommit != nil {
 		// What stands there may be the copy of somebody who took over meanwhile.
 		if err := r.BeforeCommit(ctx); err != nil {
-			return false, err
+			return err
 		}
 	}
 	aside := beside(t.Path, asideName(path.Base(t.Path), r.Claim, r.now()))
 	if err := t.Backend.Rename(ctx, t.Path, aside); err != nil {
-		return false, err
+		return err
 	}
 	r.aside = aside
 	if r.Aside != nil {
 		r.watch.tell(func() { r.Aside(t.Path, aside) })
 	}
-	return false, nil
+	return nil
 }
 
 // sameAsTarget compares the target with the source and returns the manifest of
