@@ -104,6 +104,7 @@ func (m *CopyMatch) Match(c *Copy) bool {
 		m.NotPermissions != "" && m.NotPermissions == c.Permissions,
 		m.NoError && c.Error != nil,
 		m.NoSize && c.Size != 0,
+		m.NotInPlace && c.InPlace,
 		!m.Created.IsZero() && !m.Created.Truncate(time.Millisecond).Equal(c.Created.Truncate(time.Millisecond)),
 		!m.DueBy.IsZero() && c.Error != nil && c.Error.NextTry.After(m.DueBy):
 		return false

@@ -86,8 +86,9 @@ type CopyMatch struct {
 	Created time.Time
 	// NotPermissions, if not "", must not be the copy's permissions.
 	NotPermissions string
-	// NoError asks for a copy without an error, NoSize for one whose size is unknown.
-	NoError, NoSize bool
+	// NoError asks for a copy without an error, NoSize for one whose size is unknown,
+	// NotInPlace for one that was not registered where it lies.
+	NoError, NoSize, NotInPlace bool
 	// DueBy, if not zero, asks for copies whose error is absent or has its next
 	// try at or before this time.
 	DueBy time.Time

@@ -39,9 +39,9 @@ func TestFilter(t *testing.T) {
 		{"no copy", rundb.Query{NoCopies: []rundb.CopyMatch{{Hosts: []string{"a"}, Versions: []string{""}}}},
 			`{"$and":[{"data":{"$not":{"$elemMatch":{"type":{"$exists":true},"host":{"$in":["a"]},"pax_version":{"$in":["",null]}}}}}]}`},
 		{"no copy that is due: left to Match", rundb.Query{NoCopies: []rundb.CopyMatch{{DueBy: noon}}}, `{}`},
-		{"what is not known, or otherwise", rundb.Query{NoRawSize: true, Copies: []rundb.CopyMatch{{Hosts: []string{"a"}, NotPermissions: "f1", NoError: true, NoSize: true}}},
+		{"what is not known, or otherwise", rundb.Query{NoRawSize: true, Copies: []rundb.CopyMatch{{Hosts: []string{"a"}, NotPermissions: "f1", NoError: true, NoSize: true, NotInPlace: true}}},
 			`{"$and":[{"raw_size_byte":{"$not":{"$gte":1,"$lte":4611686018427387904}}},{"data":{"$elemMatch":{"host":{"$in":["a"]},` +
-				`"permissions":{"$nin":["f1"]},"error.class":null,"size":{"$not":{"$gte":1,"$lte":4611686018427387904}}}}}]}`},
+				`"permissions":{"$nin":["f1"]},"error.class":null,"in_place":{"$nin":[true]},"size":{"$not":{"$gte":1,"$lte":4611686018427387904}}}}}]}`},
 		{"no copy without error: left to Match", rundb.Query{NoCopies: []rundb.CopyMatch{{NoError: true}}}, `{}`},
 		{"disagree", rundb.Query{Disagree: &rundb.CopyMatch{Hosts: []string{"a"}}},
 			`{"$and":[{"data":{"$elemMatch":{"host":{"$in":["a"]},"$and":[{"status":"transferred","checksum":{"$nin":[null,""]}}]}}}]}`},

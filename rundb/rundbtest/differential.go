@@ -225,11 +225,11 @@ func (g *gen) some(n int) (is []bool) {
 
 func (g *gen) match() rundb.CopyMatch {
 	var m rundb.CopyMatch
-	is := g.some(17)
+	is := g.some(18)
 	if is[14] && is[5] {
 		m.NotPermissions = pick(g, "f1", "f2")
 	}
-	m.NoError, m.NoSize = is[15] && is[5], is[16] && is[5]
+	m.NoError, m.NoSize, m.NotInPlace = is[15] && is[5], is[16] && is[5], is[17] && is[5]
 	if is[12] && is[5] {
 		m.Source = g.host()
 	}
@@ -292,7 +292,7 @@ func (g *gen) update() *rundb.Update {
 	field := func() bson.E {
 		return pick(g, e("status", string(g.status())), e("checksum", pick[any](g, "aa", "bb", nil)), e("location", g.location()),
 			e("creation_time", g.when()), e("claim", bson.D{e("id", pick(g, "c1", "c2")), e("seq", int64(1))}), e("claim", nil),
-			e("claim.seq", int64(g.IntN(4))), e("error", bson.D{e("next_try", g.when())}), e("error", nil), e("size", int64(3)), e("size", nil), e("permissions", pick[any](g, "f1", nil)),
+			e("claim.seq", int64(g.IntN(4))), e("error", bson.D{e("next_try", g.when())}), e("error", nil), e("size", int64(3)), e("size", nil), e("in_place", true), e("permissions", pick[any](g, "f1", nil)),
 			e("host", "z"), e("note.deep", 1), e("new.deep.er", everyType()), e("rse", bson.A{"x"}))
 	}
 	fields := func() (d bson.D) {

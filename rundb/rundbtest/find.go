@@ -53,7 +53,7 @@ func findDocs() []bson.D {
 	claim := bson.D{e("id", "c1"), e("kind", "push"), e("source", "a"), e("seq", int64(3)), e("heartbeat", day)}
 	return []bson.D{
 		runDoc(1, bson.A{copyDoc("a", e("permissions", "f1")), copyDoc("b", e("status", "error"), e("error", due(day.Add(time.Hour))))}),
-		runDoc(2, bson.A{copyDoc("a"), copyDoc("b", e("checksum", "bb"))}, e("tags", bson.A{tag("good"), tag("led")})),
+		runDoc(2, bson.A{copyDoc("a", e("in_place", true)), copyDoc("b", e("checksum", "bb"))}, e("tags", bson.A{tag("good"), tag("led")})),
 		runDoc(3, bson.A{copyDoc("a", e("pax_version", absent), e("size", 7.0))}, e("detector", "muon_veto"), e("tags", bson.A{tag("good")})),
 		runDoc(4, bson.A{copyDoc("a", e("type", "processed"), e("pax_version", "v6.1.0")), copyDoc("b", e("type", "processed"), e("pax_version", "v6.2.0"))}),
 		runDoc(5, bson.A{copyDoc("a", e("checksum", nil)), copyDoc("b", e("checksum", "cc"))}, e("raw_size_byte", int64(9))),
@@ -142,6 +142,8 @@ func testFind(t *testing.T, d rundb.Driver) {
 		{"no copy with other permissions", rundb.Query{NoCopies: []rundb.CopyMatch{{NotPermissions: "f1"}}, Numbers: []rundb.Range{{From: 1, To: 6}}}, []int{6}},
 		{"without error", rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{"b"}, NoError: true}}}, []int{8, 5, 4, 2}},
 		{"no copy without error", rundb.Query{NoCopies: []rundb.CopyMatch{{Hosts: []string{"b"}, NoError: true}}, Numbers: []rundb.Range{{From: 1, To: 5}}}, []int{3, 1}},
+		{"not in place", rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{"a"}, NotInPlace: true}}, Numbers: []rundb.Range{{From: 1, To: 3}}}, []int{3, 1}},
+		{"no copy that is not in place", rundb.Query{NoCopies: []rundb.CopyMatch{{Hosts: []string{"a"}, NotInPlace: true}}, Numbers: []rundb.Range{{From: 1, To: 3}}}, []int{2}},
 		{"size unknown", rundb.Query{Copies: []rundb.CopyMatch{{Hosts: []string{"a"}, NoSize: true}}, Numbers: []rundb.Range{{From: 1, To: 5}}}, []int{5, 4, 2, 1}},
 		{"no copy of unknown size", rundb.Query{NoCopies: []rundb.CopyMatch{{NoSize: true}}}, []int{7, 6, 3, 12}},
 		{"raw size unknown", rundb.Query{NoRawSize: true, Numbers: []rundb.Range{{From: 1, To: 8}}}, []int{8, 7, 4, 3, 2, 1}},

@@ -12,7 +12,7 @@ import (
 
 // A sigCopy is one copy in a signature. Checksum is not the copy's own: it has
 // its length, and is equal within one signature where the checksums are equal.
-// Failed, Sized and RawSized were added later: a signature without them may be of a
+// Failed, Sized, InPlace and RawSized were added later: a signature without them may be of a
 // copy that has them, so that only their presence tells something.
 type sigCopy struct {
 	Type      string `json:"t"`
@@ -26,6 +26,7 @@ type sigCopy struct {
 	Permissions string `json:"p,omitempty"`
 	Failed      bool   `json:"e,omitempty"` // it has an error
 	Sized       bool   `json:"z,omitempty"` // its size is known
+	InPlace     bool   `json:"i,omitempty"`
 	RawSized    bool   `json:"r,omitempty"` // the raw size of its run is known
 }
 
@@ -62,7 +63,7 @@ func signature(r *rundb.Run) string {
 		c := &data[i]
 		sig[n] = sigCopy{Type: string(c.Type), Version: c.Version, Host: c.Host, Status: string(c.Status),
 			Algorithm: c.ChecksumAlgorithm, Claimed: c.Claim != nil,
-			Permissions: c.Permissions, Failed: c.Error != nil, Sized: c.Size != 0, RawSized: r.RawSize != 0}
+			Permissions: c.Permissions, Failed: c.Error != nil, Sized: c.Size != 0, InPlace: c.InPlace, RawSized: r.RawSize != 0}
 		if c.Checksum == "" {
 			continue
 		}
@@ -80,7 +81,7 @@ func signature(r *rundb.Run) string {
 
 // flags are what a signature says of a copy beside its names, for comparison.
 func flags(c *rundb.Copy) string {
-	return fmt.Sprint(c.Claim != nil, c.Error != nil, c.Size != 0, c.Permissions)
+	return fmt.Sprint(c.Claim != nil, c.Error != nil, c.Size != 0, c.InPlace, c.Permissions)
 }
 
 // runOf reads a signature back, as a run that rundb can match.
@@ -98,6 +99,7 @@ func runOf(sig string) (*rundb.Run, error) {
 			Checksum:          c.Checksum,
 			ChecksumAlgorithm: c.Algorithm,
 			Permissions:       c.Permissions,
+			InPlace:           c.InPlace,
 		}
 		if c.Claimed {
 			data[i].Claim = &rundb.Claim{}
@@ -149,7 +151,7 @@ func weaken(m rundb.CopyMatch) rundb.CopyMatch {
 
 func answerable(m rundb.CopyMatch) bool {
 	return m.Location == "" && m.ClaimID == "" && m.Seq == nil && m.Created.IsZero() && m.DueBy.IsZero() &&
-		m.Source == "" && m.Checksum == "" && m.NotPermissions == "" && !m.NoError && !m.NoSize
+		m.Source == "" && m.Checksum == "" && m.NotPermissions == "" && !m.NoError && !m.NoSize && !m.NotInPlace
 }
 
 // aboutCopies reports whether a query says anything about copies.
