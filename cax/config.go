@@ -61,6 +61,8 @@ type Policy struct {
 	KeepTags       []string      // runs with one of these tags are not deleted from; "keep"
 	PurgeCopies    int           // copies that one cycle deletes at most; 100
 	PurgeBytes     int64         // bytes that one cycle deletes at most; 10 TiB
+	StalledAlert   time.Duration // a copy without a claim that does not grow for so long is told of; 2 h
+	StalledAfter   time.Duration // and after so long it is begun anew; 24 h
 	Trash          time.Duration // how long what cax rm deleted can be brought back; 7 d
 	ShutdownGrace  time.Duration // how long work may go on after a signal; 4 s
 }
@@ -83,39 +85,40 @@ const (
 // A Site is one place that holds copies. The JSON keys are those of the
 // original; docs in the table of the README.
 type Site struct {
-	Name             string    `json:"name"`
-	Hostname         string    `json:"hostname"` // address; may carry ":port"
-	Port             int       `json:"port"`     // 0: 22 or ssh_config
-	Username         string    `json:"username"`
-	Method           Method    `json:"method"`
-	DirRaw           string    `json:"dir_raw"` // "": none here
-	DirProcessed     string    `json:"dir_processed"`
-	DirMinitrees     string    `json:"dir_minitrees"`
-	DirTSM           string    `json:"dir_tsm"`
-	UploadOptions    []string  `json:"upload_options"`
-	DownloadOptions  []string  `json:"download_options"`
-	DataType         []string  `json:"data_type"` // nil: raw
-	TaskList         []string  `json:"task_list"` // nil: all
-	DatasetList      []string  `json:"dataset_list"`
-	Purge            *int      `json:"purge"`        // days; nil: never
-	PaxVersions      []string  `json:"pax_versions"` // of processed data that are current; also pax_processing_versions
-	PaxVersionPurge  string    `json:"pax_version_purge"`
-	IdentityFile     string    `json:"identity_file"`
-	KnownHosts       string    `json:"known_hosts"`
-	HostKey          string    `json:"host_key"` // pinned: "ssh-ed25519 AAAA…"
-	Verify           string    `json:"verify"`   // "" or "remote"
-	Daemon           string    `json:"daemon"`   // "" (cax), "python", "none"
-	Parallel         int       `json:"parallel"` // datasets at once per remote; 0: 2
-	Bandwidth        Bandwidth `json:"bandwidth"`
-	Domain           string    `json:"domain"` // failure domain; "": the name
-	SameStorageAs    string    `json:"same_storage_as"`
-	MinCopies        int       `json:"min_copies"`
-	GridCert         string    `json:"grid_cert"`
-	NStreams         int       `json:"nstreams"`
-	RucioUploadRSE   string    `json:"rucio_upload_rse"`
-	RucioDownloadRSE string    `json:"rucio_download_rse"`
-	RucioAccount     string    `json:"rucio_account"`
-	RucioTransfer    []string  `json:"rucio_transfer"`
+	Name             string      `json:"name"`
+	Hostname         string      `json:"hostname"` // address; may carry ":port"
+	Port             int         `json:"port"`     // 0: 22 or ssh_config
+	Username         string      `json:"username"`
+	Method           Method      `json:"method"`
+	DirRaw           string      `json:"dir_raw"` // "": none here
+	DirProcessed     string      `json:"dir_processed"`
+	DirMinitrees     string      `json:"dir_minitrees"`
+	DirTSM           string      `json:"dir_tsm"`
+	UploadOptions    []string    `json:"upload_options"`
+	DownloadOptions  []string    `json:"download_options"`
+	DataType         []string    `json:"data_type"` // nil: raw
+	TaskList         []string    `json:"task_list"` // nil: all
+	DatasetList      []string    `json:"dataset_list"`
+	Purge            *int        `json:"purge"`        // days; nil: never
+	PaxVersions      []string    `json:"pax_versions"` // of processed data that are current; also pax_processing_versions
+	PaxVersionPurge  string      `json:"pax_version_purge"`
+	IdentityFile     string      `json:"identity_file"`
+	KnownHosts       string      `json:"known_hosts"`
+	HostKey          string      `json:"host_key"` // pinned: "ssh-ed25519 AAAA…"
+	Verify           string      `json:"verify"`   // "" or "remote"
+	Daemon           string      `json:"daemon"`   // "" (cax), "python", "none"
+	Parallel         int         `json:"parallel"` // datasets at once per remote; 0: 2
+	Bandwidth        Bandwidth   `json:"bandwidth"`
+	Domain           string      `json:"domain"` // failure domain; "": the name
+	SameStorageAs    string      `json:"same_storage_as"`
+	MinCopies        int         `json:"min_copies"`
+	Permissions      Permissions `json:"permissions"`
+	GridCert         string      `json:"grid_cert"`
+	NStreams         int         `json:"nstreams"`
+	RucioUploadRSE   string      `json:"rucio_upload_rse"`
+	RucioDownloadRSE string      `json:"rucio_download_rse"`
+	RucioAccount     string      `json:"rucio_account"`
+	RucioTransfer    []string    `json:"rucio_transfer"`
 }
 
 // Bandwidth bounds the bytes per second over all connections of a site: always,

@@ -35,6 +35,8 @@ func AllConfigKeys() []ConfigKeys {
 	return []ConfigKeys{
 		{"Keys of a site", siteSection().infos()},
 		{"Keys of a window of `bandwidth`", windowSection().infos()},
+		{"Keys of `permissions`", permissionsSection().infos()},
+		{"Keys of an entry of `permissions`", permissionSection().infos()},
 		{"Keys of the object form", topSection().infos()},
 		{"Keys of `rundb`", rundbSection().infos()},
 		{"Keys of an entry of `master_checksums`", masterSection().infos()},

@@ -86,6 +86,8 @@ func siteSection() *section[Site] {
 			Doc: "Another site that reaches the same disks."}),
 		field(wholeKind(1, 100), func(s *Site) *int { return &s.MinCopies }, KeyInfo{Name: "min_copies", Unit: "copies", Default: "2", Example: `3`,
 			Doc: "How many good copies in other domains have to be left when one is deleted here."}),
+		field(sectionKind("permissions", permissionsSection()), func(s *Site) *Permissions { return &s.Permissions }, KeyInfo{Name: "permissions", Type: "object", Default: "nothing is set", Example: `{"raw": {"mode": "0750", "group": "xenon"}}`,
+			Doc: "What SetPermission gives to the copies here, by type of data: raw and processed."}),
 		field(file, func(s *Site) *string { return &s.GridCert }, KeyInfo{Name: "grid_cert", Default: "none", Example: `"/home/xenon/user_cert"`, null: true,
 			Doc: "Certificate for grid tools."}),
 		field(wholeKind(1, 64), func(s *Site) *int { return &s.NStreams }, KeyInfo{Name: "nstreams", Unit: "streams", Default: "the tool's own", Example: `4`, null: true,
@@ -100,7 +102,6 @@ func siteSection() *section[Site] {
 			Doc: "Where the catalogue copies uploads to."}),
 		ignored[Site]("rucio_config_p2", shell),
 		ignored[Site]("rucio_config_p3", shell),
-		ignored[Site]("permissions", later),
 		ignored[Site]("batch", later),
 		ignored[Site]("tsm", later),
 		ignored[Site]("rucio", later),
@@ -170,6 +171,8 @@ func policySection() *section[Policy] {
 		field(sizeKind(), func(p *Policy) *int64 { return &p.PurgeBytes }, KeyInfo{Name: "purge_bytes", Unit: "bytes", Default: `"10TiB"`, Example: `"500GiB"`,
 			Doc: "How many bytes one cycle purges at most."}),
 		d("trash", "7d", func(p *Policy) *time.Duration { return &p.Trash }, "How long what cax rm deleted stays in the trash folder beside it."),
+		d("stalled_alert", "2h", func(p *Policy) *time.Duration { return &p.StalledAlert }, "When people are told of a copy that other software began and that does not grow."),
+		d("stalled_after", "24h", func(p *Policy) *time.Duration { return &p.StalledAfter }, "When such a copy is begun anew."),
 		d("shutdown_grace", "4s", func(p *Policy) *time.Duration { return &p.ShutdownGrace }, "How long work may go on after a signal."),
 	}}
 }

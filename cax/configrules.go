@@ -198,6 +198,7 @@ func (d *decoder) checkPolicy(cfg *Config, n *node) {
 		{"heartbeat", "lease_lost", p.Heartbeat, p.LeaseLost, false, "a holder would give up between two heartbeats"},
 		{"lease_lost", "lease_expired", p.LeaseLost, p.LeaseExpired, false, "two sites could work on one copy at once"},
 		{"lease_lost", "once_expired", p.LeaseLost, p.OnceExpired, false, "two sites could work on one copy at once"},
+		{"stalled_alert", "stalled_after", p.StalledAlert, p.StalledAfter, true, "people would be told too late"},
 		{"backoff_min", "backoff_max", p.BackoffMin, p.BackoffMax, true, "the first wait would be longer than the longest"},
 	} {
 		if o.s < o.l || o.equal && o.s == o.l {

@@ -238,7 +238,7 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 	case rundb.Failed:
 		if dst.Error == nil {
 			return say(Wait, fmt.Sprintf("the copy at %s was left as an error by other software", to.Name),
-				"RetryStalledTransfer of that software drops the record")
+				fmt.Sprintf("RetryStalledTransfer of %s frees it when its files have not grown for %v", to.Name, env.Policy.StalledAfter))
 		}
 		d.What = "retry"
 		if !env.Only.Named() && !env.Policy.due(dst.Error, now) {
@@ -262,7 +262,7 @@ func (t copyTask) decideClaimed(env *Env, d Decision, dst *rundb.Copy, to *Site,
 	c := dst.Claim
 	if c == nil {
 		return say(Wait, fmt.Sprintf("the copy at %s is under way by software that holds no claim", to.Name),
-			"it is left alone: nothing tells whether it still runs")
+			fmt.Sprintf("RetryStalledTransfer frees it when its files have not grown for %v", env.Policy.StalledAfter))
 	}
 	who := fmt.Sprintf("pid %d on %s for %s", c.Owner.PID, c.Owner.Host, c.Owner.Site)
 	entitled := c.Owner.Site == env.Site.Name ||

@@ -136,6 +136,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 		env.observed.forget(10*env.Policy.LeaseExpired, env.Clock.elapsed())
 		env.outages.forget(10*env.Policy.BackoffMax, env.Clock.elapsed())
+		env.growths.forget(10*env.Policy.LeaseExpired, env.Clock.elapsed())
 		level := zap.DebugLevel
 		if now := env.Clock.elapsed(); sum != last || now-told >= tellEvery {
 			level, last, told = zap.InfoLevel, sum, now

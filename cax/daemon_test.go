@@ -48,7 +48,7 @@ func (l *lab) addRuns(n, missing int) {
 	d := l.store.Driver.(*sqlitestore.Driver)
 	for i := range n {
 		name := time.Date(2016, 3, 15, 0, i, 0, 0, time.UTC)
-		r := rundb.Run{Number: int64(i + 1), Name: name.Format(nameLayout), Detector: "tpc", Start: name}
+		r := rundb.Run{Number: int64(i + 1), Name: name.Format(nameLayout), Detector: "tpc", Start: name, RawSize: 5}
 		for _, s := range []string{"A", "B"} {
 			if s == "B" && i < missing {
 				continue

@@ -88,6 +88,11 @@ func (e *Env) Register(ctx context.Context, g Registration) (*rundb.Run, error) 
 	if err := e.Store.PutManifest(ctx, mk, m); err != nil {
 		return nil, err
 	}
+	if g.Type == rundb.Raw && r.RawSize == 0 {
+		if err := e.Store.SetRun(ctx, r.ID, bson.D{{Key: "raw_size_byte", Value: m.Size()}}); err != nil {
+			return nil, err
+		}
+	}
 	now, err := e.Store.Now(ctx)
 	if err != nil {
 		return nil, err

@@ -37,8 +37,11 @@ func Tasks() []Task {
 	return []Task{
 		copyTask{push: true},
 		compareTask{},
+		stalledTask{},
 		copyTask{push: false},
 		verifyTask{},
+		permissionTask{},
+		sizeTask{},
 		purgeTask{processed: true},
 		purgeTask{},
 		emptyTrashTask{},
@@ -135,6 +138,8 @@ type Env struct {
 	remotes  *remotes
 	observed observer
 	outages  outages
+	growths  growths
+	misfits  misfits
 }
 
 // NewEnv makes the environment of a site. Only Config, Site, Store and Owner are

@@ -95,6 +95,9 @@ func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err 
 	defer cancel()
 	if err == nil {
 		set = append(bson.D{{Key: "status", Value: string(status)}, {Key: "error", Value: nil}}, set...)
+		if w.keep == "" {
+			set = append(set, bson.E{Key: "permissions", Value: nil}) // its files are new
+		}
 		if err = w.held.Finish(ctx, set); err == nil {
 			what := map[rundb.Status]string{rundb.Transferred: "transferred", rundb.Verifying: "copied"}[status]
 			w.event(ctx, what, fmt.Sprintf("%s: %s", w.d.What, w.d.Why), w.evidence)
