@@ -64,6 +64,7 @@ type Policy struct {
 	StalledAlert   time.Duration // a copy without a claim that does not grow for so long is told of; 2 h
 	StalledAfter   time.Duration // and after so long it is begun anew; 24 h
 	Trash          time.Duration // how long what cax rm deleted can be brought back; 7 d
+	Settled        time.Duration // what no record names is left alone until it has not changed for so long; 24 h
 	ShutdownGrace  time.Duration // how long work may go on after a signal; 4 s
 }
 

@@ -173,6 +173,7 @@ func policySection() *section[Policy] {
 		d("trash", "7d", func(p *Policy) *time.Duration { return &p.Trash }, "How long what cax rm deleted stays in the trash folder beside it."),
 		d("stalled_alert", "2h", func(p *Policy) *time.Duration { return &p.StalledAlert }, "When people are told of a copy that other software began and that does not grow."),
 		d("stalled_after", "24h", func(p *Policy) *time.Duration { return &p.StalledAfter }, "When such a copy is begun anew."),
+		d("settled", "24h", func(p *Policy) *time.Duration { return &p.Settled }, "What no record names is left alone until nothing in it has changed for so long."),
 		d("shutdown_grace", "4s", func(p *Policy) *time.Duration { return &p.ShutdownGrace }, "How long work may go on after a signal."),
 	}}
 }

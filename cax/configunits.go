@@ -132,6 +132,7 @@ func (p Policy) WithDefaults() Policy {
 		{&p.VerifiedWithin, 30 * day},
 		{&p.ShutdownGrace, 4 * time.Second},
 		{&p.Trash, 7 * day},
+		{&p.Settled, day},
 		{&p.StalledAlert, 2 * time.Hour},
 		{&p.StalledAfter, day},
 	} {

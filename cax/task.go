@@ -45,6 +45,7 @@ func Tasks() []Task {
 		purgeTask{processed: true},
 		purgeTask{},
 		emptyTrashTask{},
+		reconcileTask{},
 	}
 }
 
@@ -135,11 +136,12 @@ type Env struct {
 	// Monitor is told of transfers as they go; nil: nobody.
 	Monitor Monitor
 
-	remotes  *remotes
-	observed observer
-	outages  outages
-	growths  growths
-	misfits  misfits
+	remotes    *remotes
+	observed   observer
+	outages    outages
+	reconciled reconciled
+	growths    growths
+	misfits    misfits
 }
 
 // NewEnv makes the environment of a site. Only Config, Site, Store and Owner are

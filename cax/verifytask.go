@@ -78,6 +78,10 @@ func (t verifyTask) decide(ctx context.Context, env *Env, r *rundb.Run, c *rundb
 		case ownerAlive:
 			return say(Wait, fmt.Sprintf("pid %d on %s is at it, last heard of %s ago", c.Claim.Owner.PID, c.Claim.Owner.Host, ago(now, c.Claim.Heartbeat)), "")
 		default:
+			if c.Claim.Kind == rundb.ClaimMove {
+				d.What = "settle move"
+				return say(Do, fmt.Sprintf("the move to %s by pid %d on %s has ended or is silent", c.Claim.Target, c.Claim.Owner.PID, c.Claim.Owner.Host), "")
+			}
 			d.What = "take over"
 			return say(Do, fmt.Sprintf("the verification by pid %d on %s has ended or is silent", c.Claim.Owner.PID, c.Claim.Owner.Host), "")
 		}
@@ -105,6 +109,9 @@ func (t verifyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key)
 	}
 	if d.Verb != Do {
 		return ErrNotNeeded
+	}
+	if c.Claim != nil && c.Claim.Kind == rundb.ClaimMove {
+		return env.settleMove(ctx, r, c)
 	}
 	held, err := env.Store.Reclaim(ctx, r.ID, c, rundb.Verifying, rundb.Claim{Kind: rundb.ClaimVerify, Owner: env.Owner})
 	if errors.Is(err, rundb.ErrConflict) {

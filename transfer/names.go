@@ -31,6 +31,18 @@ func asideName(base, claim string, at time.Time) string {
 // is deleted: ".<base>.cax-trash-<claim>"; base is cut as in StagingName.
 func TrashName(base, claim string) string { return sibling(base, ".cax-trash-"+claim) }
 
+// manifestSuffix ends the name of a manifest beside a dataset.
+const manifestSuffix = ".cax-manifest.json"
+
+// ManifestName returns the name of the file that keeps a dataset's manifest beside
+// it: ".<base>.cax-manifest.json"; base is cut as in StagingName.
+func ManifestName(base string) string { return sibling(base, manifestSuffix) }
+
+// IsManifestName reports whether ManifestName made a name.
+func IsManifestName(name string) bool {
+	return strings.HasPrefix(name, ".") && len(name) > 1+len(manifestSuffix) && strings.HasSuffix(name, manifestSuffix)
+}
+
 // A Leftover is what the name of something that stands beside datasets says.
 type Leftover struct {
 	Kind  LeftoverKind
@@ -51,7 +63,7 @@ const (
 
 // ParseLeftover reads a name that [StagingName], [TrashName] or the Copier made.
 func ParseLeftover(name string) (Leftover, bool) {
-	if !strings.HasPrefix(name, ".") {
+	if !strings.HasPrefix(name, ".") || IsManifestName(name) {
 		return Leftover{}, false
 	}
 	for _, k := range []LeftoverKind{Part, Aside, Trash} {
