@@ -63,6 +63,8 @@ type Policy struct {
 	PurgeBytes     int64         // bytes that one cycle deletes at most; 10 TiB
 	StalledAlert   time.Duration // a copy without a claim that does not grow for so long is told of; 2 h
 	StalledAfter   time.Duration // and after so long it is begun anew; 24 h
+	Scrub          Bandwidth     // how fast Scrub reads, by time of day; zero: it is off
+	ScrubAfter     time.Duration // a copy is read again when it was verified so long ago; half of VerifiedWithin
 	Trash          time.Duration // how long what cax rm deleted can be brought back; 7 d
 	Settled        time.Duration // what no record names is left alone until it has not changed for so long; 24 h
 	ShutdownGrace  time.Duration // how long work may go on after a signal; 4 s

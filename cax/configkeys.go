@@ -170,10 +170,13 @@ func policySection() *section[Policy] {
 			Doc: "How many copies one cycle purges at most."}),
 		field(sizeKind(), func(p *Policy) *int64 { return &p.PurgeBytes }, KeyInfo{Name: "purge_bytes", Unit: "bytes", Default: `"10TiB"`, Example: `"500GiB"`,
 			Doc: "How many bytes one cycle purges at most."}),
+		field(bandwidthKind(), func(p *Policy) *Bandwidth { return &p.Scrub }, KeyInfo{Name: "scrub", Unit: "bytes/s", Default: "0", Example: `[{"from": "20:00", "to": "06:00", "rate": "100MB/s"}]`,
+			Doc: "How fast the task Scrub reads copies of the site again: a number, a text with unit, or a table by time of day (UTC; the first window that fits; outside of all, and at rate 0, it rests). 0: it is off."}),
+		d("scrub_after", "15d", func(p *Policy) *time.Duration { return &p.ScrubAfter }, "A copy is scrubbed when it was last verified so long ago; half of verified_within if that is set."),
 		d("trash", "7d", func(p *Policy) *time.Duration { return &p.Trash }, "How long what cax rm deleted stays in the trash folder beside it."),
+		d("settled", "24h", func(p *Policy) *time.Duration { return &p.Settled }, "What no record names is left alone until nothing in it has changed for so long."),
 		d("stalled_alert", "2h", func(p *Policy) *time.Duration { return &p.StalledAlert }, "When people are told of a copy that other software began and that does not grow."),
 		d("stalled_after", "24h", func(p *Policy) *time.Duration { return &p.StalledAfter }, "When such a copy is begun anew."),
-		d("settled", "24h", func(p *Policy) *time.Duration { return &p.Settled }, "What no record names is left alone until nothing in it has changed for so long."),
 		d("shutdown_grace", "4s", func(p *Policy) *time.Duration { return &p.ShutdownGrace }, "How long work may go on after a signal."),
 	}}
 }

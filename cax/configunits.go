@@ -132,13 +132,16 @@ func (p Policy) WithDefaults() Policy {
 		{&p.VerifiedWithin, 30 * day},
 		{&p.ShutdownGrace, 4 * time.Second},
 		{&p.Trash, 7 * day},
-		{&p.Settled, day},
 		{&p.StalledAlert, 2 * time.Hour},
 		{&p.StalledAfter, day},
+		{&p.Settled, day},
 	} {
 		if *d.v == 0 {
 			*d.v = d.d
 		}
+	}
+	if p.ScrubAfter == 0 {
+		p.ScrubAfter = p.VerifiedWithin / 2
 	}
 	if p.Reserve == 0 {
 		p.Reserve = 1 << 30

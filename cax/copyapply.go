@@ -39,9 +39,16 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 		}
 		return w.error(err)
 	}
-	return w.under(ctx, func(ctx context.Context, confirm func(context.Context) error) (rundb.Status, bson.D, error) {
+	err = w.under(ctx, func(ctx context.Context, confirm func(context.Context) error) (rundb.Status, bson.D, error) {
 		return t.transfer(ctx, w, from, to, &src, job, confirm)
 	})
+	if t.push && errors.Is(err, transfer.ErrCorrupt) && ctx.Err() == nil {
+		// Perhaps it is our own copy that is damaged: then it must not count any more.
+		if verr := env.Reverify(ctx, r, src, false); verr != nil {
+			env.Log.Error("the source was read again", append(fields(d), zap.Error(verr))...)
+		}
+	}
+	return err
 }
 
 // claim gets the right to write the destination's copy: a new record, or the one
@@ -102,7 +109,7 @@ func (t copyTask) transfer(ctx context.Context, w *work, from, to *Site, src *ru
 	stored, err := env.Store.Manifest(ctx, key)
 	switch {
 	case err == nil:
-		job.Manifest = stored
+		job.Manifest, job.Partial = stored, t.heal
 	case !errors.Is(err, rundb.ErrNotExist):
 		return "", nil, err
 	case src.Checksum != "":
@@ -152,7 +159,7 @@ func (t copyTask) outcome(ctx context.Context, w *work, to *Site, key rundb.Mani
 	}
 	w.evidence = bson.D{
 		{Key: "source", Value: src.Host},
-		{Key: "bytes", Value: res.Bytes}, {Key: "sent", Value: res.Sent}, {Key: "files", Value: int64(res.Files)},
+		{Key: "bytes", Value: res.Bytes}, {Key: "sent", Value: res.Sent}, {Key: "salvaged", Value: res.Salvaged}, {Key: "files", Value: int64(res.Files)},
 		{Key: "resumed", Value: res.Resumed}, {Key: "adopted", Value: res.Adopted},
 		{Key: "durable", Value: res.Durable}, {Key: "read_back", Value: res.ReadBack},
 		{Key: "checksum", Value: sum.String()},

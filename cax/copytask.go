@@ -12,12 +12,20 @@ import (
 )
 
 // copyTask is CopyPush and CopyPull: they differ in who is source and who is
-// destination, and in nothing else.
-type copyTask struct{ push bool }
+// destination, and in nothing else. With heal it is the fetching again of a damaged
+// copy of this site, for badChecksumTask.
+type copyTask struct {
+	push bool
+	heal bool
+	now  bool // somebody asked: a failure a short while ago does not matter
+}
 
 func (t copyTask) Name() string {
-	if t.push {
+	switch {
+	case t.push:
 		return "CopyPush"
+	case t.heal:
+		return badChecksumTask{}.Name()
 	}
 	return "CopyPull"
 }
@@ -65,7 +73,7 @@ func (t copyTask) Select(env *Env) []Candidates {
 			if to.Verify == verifyRemote {
 				unfinished.Statuses = append(unfinished.Statuses, rundb.Verifying)
 			}
-			q := rundb.Query{Names: env.Site.DatasetList, From: t.youngerThan(env, typ)}
+			q := rundb.Query{Names: env.Site.DatasetList, From: youngerThan(env, to, typ)}
 			fresh, again := q, q
 			fresh.Missing = &rundb.Missing{Have: have, At: to.Name}
 			again.Copies = []rundb.CopyMatch{have, unfinished}
@@ -75,14 +83,14 @@ func (t copyTask) Select(env *Env) []Candidates {
 	return cs
 }
 
-// youngerThan is a time before which no run has started that may be pulled, so
-// that a query need not find all those that a purge has made room for. It leaves
-// a day for clocks that differ; decide looks at the run itself.
-func (t copyTask) youngerThan(env *Env, typ rundb.Type) time.Time {
-	if t.push || typ != rundb.Raw || env.Site.Purge == nil || env.Only.Named() {
+// youngerThan is a time before which no run has started that may be copied to a site,
+// so that a query need not find all those that a purge has made room for. It leaves a
+// day for clocks that differ; decide looks at the run itself.
+func youngerThan(env *Env, to *Site, typ rundb.Type) time.Time {
+	if typ != rundb.Raw || to.Purge == nil || env.Only.Named() {
 		return time.Time{}
 	}
-	return env.Clock.now().Add(-time.Duration(*env.Site.Purge+1) * 24 * time.Hour)
+	return env.Clock.now().Add(-time.Duration(*to.Purge+1) * 24 * time.Hour)
 }
 
 func (t copyTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
@@ -198,7 +206,7 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 	switch {
 	case !ok:
 		return say(Skip, fmt.Sprintf("%s has no %s copy", from.Name, k.Type), "")
-	case src.Status != rundb.Transferred:
+	case src.Status != rundb.Transferred && !(t.heal && partial(&src)):
 		return say(Wait, fmt.Sprintf("the copy at %s is %s, not transferred", from.Name, src.Status), "")
 	case !src.InPlace && !from.Contains(src.Location):
 		return say(Call, fmt.Sprintf("the record of %s says %q, which is outside the directories of that site", from.Name, src.Location),
@@ -210,11 +218,11 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 		return say(Call, fmt.Sprintf("%q cannot be the name of a dataset at %s", path.Base(src.Location), to.Name),
 			fmt.Sprintf("rename the dataset at %s, and its record with it", from.Name))
 	}
-	if !t.push && k.Type == rundb.Raw && env.Site.Purge != nil && !env.Only.Named() {
+	if k.Type == rundb.Raw && to.Purge != nil && !env.Only.Named() && !t.now {
 		age := now.Sub(r.Start)
-		if limit := time.Duration(*env.Site.Purge) * 24 * time.Hour; age > limit {
-			return say(Skip, fmt.Sprintf("the run is %d days old and %s purges raw data after %d", int(age.Hours()/24), to.Name, *env.Site.Purge),
-				"name the run with --run to fetch it all the same")
+		if limit := time.Duration(*to.Purge) * 24 * time.Hour; age > limit {
+			return say(Skip, fmt.Sprintf("the run is %d days old and %s purges raw data after %d", int(age.Hours()/24), to.Name, *to.Purge),
+				"name the run with --run to copy it all the same")
 		}
 	}
 
@@ -236,12 +244,16 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 		return say(Wait, fmt.Sprintf("the copy at %s is complete and waits to be verified there", to.Name),
 			fmt.Sprintf("the daemon of %s does it; see that it runs", to.Name))
 	case rundb.Failed:
+		if why, ok := disputed(env.Config, r, d.Key); ok {
+			d.What = "repair"
+			return say(Call, why, settle)
+		}
 		if dst.Error == nil {
 			return say(Wait, fmt.Sprintf("the copy at %s was left as an error by other software", to.Name),
 				fmt.Sprintf("RetryStalledTransfer of %s frees it when its files have not grown for %v", to.Name, env.Policy.StalledAfter))
 		}
 		d.What = "retry"
-		if !env.Only.Named() && !env.Policy.due(dst.Error, now) {
+		if !t.now && !env.Only.Named() && !env.Policy.due(dst.Error, now) {
 			d.Until = dst.Error.NextTry
 			return say(Wait, fmt.Sprintf("try %d failed (%s): %s", dst.Error.Tries, dst.Error.Class, dst.Error.Text),
 				"name the run with --run to try at once")

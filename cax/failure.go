@@ -88,7 +88,7 @@ func (p Policy) failure(before *rundb.CopyError, err error, now time.Time) *rund
 		e.NextTry = now
 		e.Tries = 0
 		if before != nil {
-			e.Tries = before.Tries
+			e.Tries, e.Found = before.Tries, before.Found
 		}
 		return e
 	}
@@ -97,6 +97,14 @@ func (p Policy) failure(before *rundb.CopyError, err error, now time.Time) *rund
 	}
 	if before != nil {
 		e.Tries = before.Tries + 1
+	}
+	var f *finding
+	switch {
+	case errors.As(err, &f):
+		e.Found = f.print
+	case before != nil && e.Class != ClassMissing:
+		// A try to replace what was found says nothing about it.
+		e.Found = before.Found
 	}
 	wait := time.Duration(float64(p.backoff(e.Tries-1)) * (0.8 + 0.4*rand.Float64()))
 	e.NextTry = now.Add(min(wait, p.BackoffMax))

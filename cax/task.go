@@ -38,6 +38,7 @@ func Tasks() []Task {
 		copyTask{push: true},
 		compareTask{},
 		stalledTask{},
+		badChecksumTask{},
 		copyTask{push: false},
 		verifyTask{},
 		permissionTask{},
@@ -45,6 +46,7 @@ func Tasks() []Task {
 		purgeTask{processed: true},
 		purgeTask{},
 		emptyTrashTask{},
+		scrubTask{},
 		reconcileTask{},
 	}
 }
@@ -139,6 +141,7 @@ type Env struct {
 	remotes    *remotes
 	observed   observer
 	outages    outages
+	scrubbing  scrubbing
 	reconciled reconciled
 	growths    growths
 	misfits    misfits

@@ -17,16 +17,21 @@ import (
 
 // verifyTask is AddChecksum: it re-reads copies of this site that are complete
 // but not verified, and compares them with the manifest, or without one with the
-// master's checksum, before it calls them transferred.
+// master's checksum, before it calls them transferred. Transferred copies that other
+// software left without a checksum get one in the same way, where another copy has
+// one to agree with.
 type verifyTask struct{}
 
 func (verifyTask) Name() string { return "AddChecksum" }
 
 func (verifyTask) Select(env *Env) []Candidates {
-	return []Candidates{{Query: rundb.Query{Copies: []rundb.CopyMatch{{
-		Hosts:    []string{env.Site.Name},
-		Statuses: []rundb.Status{rundb.Verifying},
-	}}}}}
+	here, transferred := []string{env.Site.Name}, []rundb.Status{rundb.Transferred}
+	return []Candidates{
+		{Query: rundb.Query{Copies: []rundb.CopyMatch{{Hosts: here, Statuses: []rundb.Status{rundb.Verifying}}}}},
+		{Query: rundb.Query{Copies: []rundb.CopyMatch{
+			{Hosts: here, Statuses: transferred, NoChecksum: true},
+			{NotHosts: here, Statuses: transferred, AnyChecksum: true}}}},
+	}
 }
 
 func (t verifyTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
@@ -41,7 +46,12 @@ func (t verifyTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Ru
 			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}}) {
 				d, err := t.decide(ctx, env, r, &c)
 				a := Action{Decision: d}
-				if d.Verb == Do {
+				switch {
+				case d.Verb == Do && c.Status == rundb.Transferred:
+					a.apply = func(ctx context.Context) error {
+						return env.rereadIf(ctx, r.ID, c, reading{d: d, keep: true})
+					}
+				case d.Verb == Do:
 					a.apply = func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }
 				}
 				if !yield(a, err) {
@@ -59,8 +69,19 @@ func (t verifyTask) decide(ctx context.Context, env *Env, r *rundb.Run, c *rundb
 		d.Verb, d.Why, d.Next = v, why, next
 		return d, nil
 	}
-	if c.Status != rundb.Verifying {
+	bare := c.Status == rundb.Transferred && c.Checksum == ""
+	if c.Status != rundb.Verifying && !bare {
 		return say(Skip, fmt.Sprintf("the copy is %s, not waiting for verification", c.Status), "")
+	}
+	if bare {
+		d.What = "add checksum"
+		switch v := master(env.Config, r, c.Type, c.Version); {
+		case len(v.votes) == 0:
+			return say(Skip, "the copy has no checksum on record, and no other copy has one to compare with",
+				"cax verify --repair-manifest tells what it is; it is not taken for right until another copy agrees")
+		case v.sum.IsZero() && len(v.votes) > 1:
+			return say(Call, "the copy has no checksum on record, and those of the others differ, so that no master decides", settle)
+		}
 	}
 	if !env.Site.Accepts(r.Name) {
 		return say(Skip, fmt.Sprintf("%s is not in the dataset_list of %s", r.Name, env.Site.Name), "")
@@ -90,6 +111,9 @@ func (t verifyTask) decide(ctx context.Context, env *Env, r *rundb.Run, c *rundb
 		d.Until = c.Error.NextTry
 		return say(Wait, fmt.Sprintf("try %d failed (%s): %s", c.Error.Tries, c.Error.Class, c.Error.Text), "name the run with --run to try at once")
 	}
+	if bare {
+		return say(Do, "the copy has no checksum on record, and another one has", "")
+	}
 	return say(Do, "the copy is complete and not yet verified", "")
 }
 
@@ -100,7 +124,7 @@ func (t verifyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key)
 		return err
 	}
 	c, ok := r.Copy(k)
-	if !ok {
+	if !ok || c.Status != rundb.Verifying {
 		return ErrNotNeeded
 	}
 	d, err := t.decide(ctx, env, r, &c)
@@ -179,7 +203,7 @@ func verify(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Copy, p transf
 	if err != nil {
 		return nil, err
 	}
-	if err := checksum.Differ(c.Location, diffs); err != nil {
+	if err := foundIn(ctx, c.Location, m.Single, diffs); err != nil {
 		return nil, err
 	}
 	sum, err := m.LegacySum(checksum.SHA512)
