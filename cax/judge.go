@@ -167,6 +167,10 @@ func (s *survey) ofItem(e *Env, p *shelf, i *item, named map[string]bool, refuse
 		return s.ofPart(e, i, say)
 	case i.left.Kind == transfer.Aside:
 		return s.ofAside(e, i, say)
+	case i.left.Kind == transfer.Trash && i.trash != nil && i.bare && s.knows(i.left.Claim):
+		return f, false // a deletion begins
+	case i.left.Kind == transfer.Trash && i.trash != nil && i.bare && len(s.unread) == 0:
+		return say(InTrash, Do, RemovePart, "", "a trash folder into which nothing was moved before its maker ended")
 	case i.left.Kind == transfer.Trash && i.trash != nil:
 		return say(InTrash, Call, "", "", "%v", i.trash)
 	case i.left.Kind == transfer.Trash:

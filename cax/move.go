@@ -350,11 +350,10 @@ func (m *move) settle(ctx context.Context) error {
 		if err := disk.Remove(ctx, part); err != nil {
 			return m.unsettled(err)
 		}
-		if t, err := openTrash(ctx, disk, trashOf(m.from, claim)); err == nil {
-			// It was made and never used, or the record would say so.
-			if _, err := disk.Lstat(ctx, t.data()); errors.Is(err, transfer.ErrNotExist) {
-				err = t.empty(ctx)
-			}
+		// The trash folder was made for after the record's change, and is empty.
+		trash := trashOf(m.from, claim)
+		if _, err := disk.Lstat(ctx, trash+"/data"); errors.Is(err, transfer.ErrNotExist) {
+			err = disk.Remove(ctx, trash)
 			if err != nil {
 				return m.unsettled(err)
 			}

@@ -188,6 +188,9 @@ func (e *Env) intent(ctx context.Context, f *Discrepancy, what string, evidence 
 // removePart removes staging that nobody knows, beside a dataset that is good, or
 // what was moved aside for one that has enough good copies elsewhere.
 func (e *Env) removePart(ctx context.Context, f *Discrepancy) error {
+	if f.Kind == InTrash {
+		return e.removeBare(ctx, f)
+	}
 	r, err := e.Store.Get(ctx, f.Run)
 	if err != nil {
 		return err
@@ -216,6 +219,21 @@ func (e *Env) removePart(ctx context.Context, f *Discrepancy) error {
 	}
 	evidence := append(left.evidence(), bson.E{Key: "path", Value: path.Base(f.Path)}, bson.E{Key: "bytes", Value: f.Bytes})
 	if err := e.intent(ctx, f, "leftover removed", evidence); err != nil {
+		return err
+	}
+	return e.remotes.local().Remove(ctx, f.Path)
+}
+
+// removeBare removes a trash folder that holds no dataset, of a claim that nobody has.
+func (e *Env) removeBare(ctx context.Context, f *Discrepancy) error {
+	q := &rundb.Query{Copies: []rundb.CopyMatch{{ClaimID: f.item.left.Claim}}, Limit: 1}
+	for _, err := range e.Store.Find(ctx, q) {
+		return errors.Join(ErrNotNeeded, err)
+	}
+	if _, err := os.Lstat(f.Path + "/data"); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(ErrNotNeeded, err)
+	}
+	if err := e.intent(ctx, f, "leftover removed", bson.D{{Key: "path", Value: path.Base(f.Path)}}); err != nil {
 		return err
 	}
 	return e.remotes.local().Remove(ctx, f.Path)

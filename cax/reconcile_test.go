@@ -445,6 +445,13 @@ func TestReconcileTrash(t *testing.T) {
 	l.only("B", InTrash, Call, "")
 	write(t, dir+"/info.json", `{"location": "`+l.site("B").DirRaw+`/170101_0000", "claim": "0123"}`)
 	l.only("B", InTrash, Wait, "")
+	for _, f := range []string{"/info.json", "/data"} {
+		if err := os.Remove(dir + f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.mend("B", l.only("B", InTrash, Do, RemovePart))
+	l.agrees("B")
 }
 
 func TestReconcileClaims(t *testing.T) {

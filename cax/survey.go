@@ -44,6 +44,7 @@ type item struct {
 
 	left  transfer.Leftover // what its name says, if it is one of ours
 	trash error             // why a trash folder cannot be read
+	bare  bool              // a trash folder has no dataset in it
 	owner *rundb.Copy       // for a leftover: the record of the dataset that it stood beside
 	run   *rundb.Run        // and its run, where that was needed
 	spare Tally             // for something moved aside: what is left of its run elsewhere
@@ -329,6 +330,8 @@ func (s *survey) ask(ctx context.Context, e *Env) error {
 			case i.err != nil:
 			case i.left.Kind == transfer.Trash:
 				_, i.trash = openTrash(ctx, e.remotes.local(), i.path)
+				_, err := os.Lstat(i.path + "/data")
+				i.bare = errors.Is(err, fs.ErrNotExist)
 			case i.left.Kind == transfer.Aside && i.owner != nil:
 				r, err := e.Store.Get(ctx, i.run.ID)
 				if err != nil {
