@@ -19,11 +19,15 @@ func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "status",
 		Usage:     "show runs and where their copies are",
-		UsageText: "cax status [--run N | --name NAME] [--host NAME] [--status S] [--type T] [--json]",
+		UsageText: "cax status [--run N | --name NAME] [--host NAME] [--status S] [--type T] [--summary] [--json]",
 		Description: `Prints one line a copy, newest runs first. --run, --name, --detector and --tag select
 runs; --host, --status and --type select copies, and then only they are shown, all
 conditions holding for the same copy. (--host selects here, it does not pretend.)
 --json prints one object a run per line, with the fields of the run document.
+
+--summary counts instead: copies and bytes by site, type and status, and how many of
+the good ones were verified within policy.verified_within (30 days without a
+configuration). With --json one object a line.
 
 Example:
    cax status --host A --status error --json`,
@@ -32,6 +36,7 @@ Example:
 			&cli.StringSliceFlag{Name: "type", Usage: "copies of type `T`: raw, processed; may be repeated"},
 			&cli.StringFlag{Name: "detector", Usage: "runs of `DETECTOR`"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "runs with the tag `X`; all of them if repeated"},
+			&cli.BoolFlag{Name: "summary", Usage: "count copies and bytes by site, type and status"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` runs, the newest; 0: all"},
 		},
 		Action: status,
@@ -60,6 +65,9 @@ func status(c *cli.Context) (err error) {
 	}
 
 	q, match, filtered := statusQuery(c, s)
+	if c.Bool("summary") {
+		return summary(c, s, &q, match, filtered)
+	}
 	show := func(c *rundb.Copy) bool { return match.Match(c) }
 	tab := table.Table{Header: []string{"RUN", "NAME", "DETECTOR", "START (UTC)", "TYPE", "HOST", "STATUS", "SIZE", "VERIFIED (UTC)", "LOCATION", "NOTE"}}
 	runs := 0
