@@ -313,6 +313,9 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.b = append(t.b, p...)
 	if over := len(t.b) - kept; over > 0 {
 		t.b = t.b[over:]
+		if i := bytes.IndexByte(t.b, '\n'); i >= 0 {
+			t.b = t.b[i+1:] // of a line that began before
+		}
 	}
 	return len(p), nil
 }
