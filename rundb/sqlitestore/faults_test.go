@@ -222,6 +222,7 @@ func TestStoppedHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
+	stopped.sign()
 	other, err := newFileLock(path)
 	if err != nil {
 		t.Fatal(err)

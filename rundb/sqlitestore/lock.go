@@ -17,7 +17,7 @@ const patience = 30 * time.Second
 // A fileLock makes writers queue: those of this process by a channel, those of
 // several processes by flock(2), which ends with the process.
 type fileLock struct {
-	f    *os.File // holds the pid of the last holder, for people
+	f    *os.File      // holds the pid of the last holder, for people
 	here chan struct{} // holds one token while somebody of this process has, or waits for, the file
 }
 
@@ -65,7 +65,6 @@ func (l *fileLock) acquireWithin(outer context.Context, patience time.Duration) 
 			<-l.here
 			return nil, os.NewSyscallError("flock", err)
 		}
-		l.sign()
 		return release, nil
 	case <-ctx.Done():
 		// The waiting call cannot be taken back. It ends when the lock is free, which
@@ -81,8 +80,8 @@ func (l *fileLock) acquireWithin(outer context.Context, patience time.Duration) 
 	}
 }
 
-// sign writes down who has the lock; holder reads it. Both are for people: errors do
-// no harm.
+// sign writes down who has the lock, before it writes; holder reads it. Both are for
+// people: errors do no harm.
 func (l *fileLock) sign() {
 	_, _ = l.f.WriteAt(fmt.Appendf(nil, "pid %-20d\n", os.Getpid()), 0)
 }
