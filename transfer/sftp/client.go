@@ -259,6 +259,27 @@ func do[T any](ctx context.Context, b *Backend, op, p string, f func(c *client) 
 	return on(ctx, b, c, op, p, func() (T, error) { return f(c) }, nil)
 }
 
+// ask is do for what changes nothing: it is asked again on another channel where
+// one turns out to be broken, as those do that nobody used for long.
+func ask[T any](ctx context.Context, b *Backend, op, p string, f func(c *client) (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		var zero T
+		if ctx.Err() != nil {
+			return zero, ctx.Err()
+		}
+		used, err := b.client(ctx)
+		if err != nil {
+			return zero, err
+		}
+		v, err := on(ctx, b, used, op, p, func() (T, error) { return f(used) }, nil)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, transfer.ErrTransient) || errors.Is(err, errFailure) || try > len(b.slots) {
+			return v, err
+		}
+		b.drop(used)
+		used.end()
+	}
+}
+
 // tell is do for what has no result.
 func (b *Backend) tell(ctx context.Context, op, p string, f func(c *client) error) error {
 	_, err := do(ctx, b, op, p, func(c *client) (struct{}, error) { return struct{}{}, f(c) })

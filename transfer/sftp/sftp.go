@@ -78,7 +78,7 @@ func (b *Backend) Close() error {
 
 // Lstat implements [transfer.Backend].
 func (b *Backend) Lstat(ctx context.Context, p string) (transfer.Info, error) {
-	return do(ctx, b, "stat", p, func(c *client) (transfer.Info, error) {
+	return ask(ctx, b, "stat", p, func(c *client) (transfer.Info, error) {
 		st, err := c.Lstat(p)
 		if err != nil {
 			return transfer.Info{}, err
@@ -111,7 +111,7 @@ func (b *Backend) list(ctx context.Context, dir, rel string, yield func(transfer
 	if rel != "" {
 		at += "/" + rel
 	}
-	infos, err := do(ctx, b, "list", at, func(c *client) ([]transfer.Info, error) {
+	infos, err := ask(ctx, b, "list", at, func(c *client) ([]transfer.Info, error) {
 		sts, err := c.ReadDirContext(ctx, at)
 		if err != nil {
 			return nil, err
@@ -242,7 +242,7 @@ func (b *Backend) Free(ctx context.Context, p string) (int64, error) {
 }
 
 func (b *Backend) statVFS(ctx context.Context, p string) (*sftp.StatVFS, error) {
-	return do(ctx, b, "look for space at", p, func(c *client) (*sftp.StatVFS, error) {
+	return ask(ctx, b, "look for space at", p, func(c *client) (*sftp.StatVFS, error) {
 		if _, ok := c.HasExtension("statvfs@openssh.com"); !ok {
 			return nil, &transfer.Error{Op: "look for space at", Place: b.String(), Path: p, Kind: transfer.ErrUnsupported}
 		}

@@ -86,7 +86,7 @@ func (p *Pool) open(ctx context.Context, wait bool, kind string, payload any) (*
 		select {
 		case o := <-got:
 			if o.again && try < refusals {
-				// It may not have noticed yet that another one has ended.
+				// The server may not have noticed yet that another one has ended.
 				select {
 				case <-time.After(time.Duration(try) * 10 * time.Millisecond):
 				case <-ctx.Done():

@@ -49,7 +49,7 @@ func dataset(t *testing.T, b transfer.Backend, push bool, files map[string]strin
 	t.Helper()
 	from, to := t.TempDir()+"/run", t.TempDir()+"/run"
 	transfertest.MakeTree(t, from, files)
-	m, err := checksum.MakeManifest(t.Context(), from, nil)
+	m, err := checksum.MakeManifest(t.Context(), from, &checksum.ManifestOptions{Algorithms: []checksum.Algorithm{checksum.XXH3_128}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,11 @@ func TestFlippedInTransit(t *testing.T) {
 func TestConnectionBreaks(t *testing.T) {
 	for name, push := range map[string]bool{"push": true, "pull": false} {
 		t.Run(name, func(t *testing.T) {
-			for n := range int64(12) {
+			rounds := int64(4)
+			if transfertest.Long() {
+				rounds = 20
+			}
+			for n := range rounds {
 				var s *transfertest.Server
 				var seen atomic.Int64
 				cut := func(p []byte) {
