@@ -32,12 +32,14 @@ func connect(t *testing.T, s *transfertest.Server, change func(c *ssh.Config)) *
 // TestSFTPByOthers: a server that is not OpenSSH: no shell, no extensions, and
 // few sessions.
 func TestSFTPByOthers(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]transfertest.ServerOptions{
 		"bare":                     {NoExtensions: true},
 		"one session a connection": {MaxSessions: 1, Shell: true},
 		"with a shell":             {Shell: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := connect(t, transfertest.StartServer(t, o), nil)
 			transfertest.Run(t, transfertest.Harness{Open: func(*testing.T) transfer.Backend { return sftp.New(p, nil) }, NoShell: name == "bare"})
 		})
@@ -67,6 +69,7 @@ var files = map[string]string{"a": "alpha", "sub/b": "beta", "empty": "", "big":
 // push that is not read back cannot see it, and does not claim to: its copy is to
 // be verified at the destination.
 func TestFlippedInTransit(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		push, back bool
 	}{
@@ -109,6 +112,7 @@ func TestFlippedInTransit(t *testing.T) {
 // ErrTransient, also where the protocol's library calls it the end of a file, and
 // the next copy over the same pool goes on.
 func TestConnectionBreaks(t *testing.T) {
+	t.Parallel()
 	for name, push := range map[string]bool{"push": true, "pull": false} {
 		t.Run(name, func(t *testing.T) {
 			rounds := int64(4)
@@ -150,6 +154,7 @@ func TestConnectionBreaks(t *testing.T) {
 // TestServerStalls: a server that gives no answer, while its connection lives,
 // ends the copy with ErrStalled; a backend that is closed leaves nothing behind.
 func TestServerStalls(t *testing.T) {
+	t.Parallel()
 	hold := make(chan struct{})
 	var holding atomic.Bool
 	holding.Store(true)

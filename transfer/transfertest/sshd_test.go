@@ -50,6 +50,7 @@ func mount(t *testing.T, source, target, kind string, flags uintptr, data string
 // told as what they are, by every backend, and the copy succeeds when the cause
 // is gone.
 func TestCannotWrite(t *testing.T) {
+	t.Parallel()
 	p := pool(t, transfertest.SSHDOptions{})
 	for name, b := range backends(t, p) {
 		t.Run("full disk, "+name, func(t *testing.T) {
@@ -125,6 +126,7 @@ func many() map[string]string {
 // with ErrTransient or ErrStalled, and the same pool and backend go on when it is
 // back.
 func TestServerDies(t *testing.T) {
+	t.Parallel()
 	d := transfertest.StartSSHD(t, transfertest.SSHDOptions{})
 	p, err := ssh.New(ssh.Config{Host: d.Host, Port: d.Port, User: d.User, IdentityFiles: []string{d.IdentityFile}, KnownHosts: []string{d.KnownHosts},
 		KeepAlive: 500 * time.Millisecond})
