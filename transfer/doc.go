@@ -9,8 +9,9 @@
 // Package local serves the disks of this machine, package sftp a server's SFTP
 // subsystem, package scp the protocol of scp -t and scp -f with a POSIX shell at
 // the far side, package rsync the system's rsync. What only some backends can do
-// is an optional interface that the Copier discovers ([WriterAt], [Syncer],
-// [Spacer], [Hasher], [Cloner], [TreeCopier]).
+// is an optional interface that the Copier discovers ([WriterAt], [SizedOpener],
+// [Syncer], [NameSyncer], [Spacer], [Hasher], [Cloner], [TreeCopier],
+// [RoundTripper], [Disk]).
 //
 // # The life of a copy
 //
@@ -30,7 +31,8 @@
 // A copy that was interrupted goes on where it was: finished files are not sent
 // again, and with backends that write at offsets a partial file goes on from its
 // last journalled offset, cut off beyond it. A source file that is not what it
-// was when its part was copied starts anew.
+// was when its part was copied starts anew. What was found in staging is hashed
+// there before it is committed, where the place is this machine or has a [Hasher].
 //
 // Staging of another claim ([Job.Adopt]) is first renamed, which fences off
 // a writer that wakes up later, and its finished files are cloned to fresh
@@ -40,8 +42,9 @@
 //
 // Every file has been compared by size and XXH3-128 with the manifest. The
 // digest is computed from the bytes that were read at the source and from those
-// that were written, so damage at the source is found. [Result.Evidence] tells
-// whether the copy was also read back.
+// that were written, so damage at the source is found. [Result.ReadBack]
+// tells whether the copy was also read back: damage behind the far side's server
+// is seen only then, or by whoever verifies the copy there.
 //
 // # Errors
 //

@@ -20,7 +20,7 @@ const (
 
 	// inFlight is how many chunks of one file are being written at once, where
 	// the target can write at offsets.
-	inFlight = 8
+	inFlight = 16
 
 	// every so many bytes of a file the journal notes how far it is durable.
 	journalEvery = checksum.BlockSize

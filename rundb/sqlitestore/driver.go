@@ -149,6 +149,7 @@ func (d *Driver) transaction(ctx context.Context, op string, f func(*tx) error) 
 		return failed(ctx, op, err)
 	}
 	defer unlock()
+	d.lock.sign()
 	var t *sql.Tx
 	err = retry(ctx, func() (err error) {
 		t, err = d.write.BeginTx(ctx, nil)

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,5 +205,31 @@ func TestCancelledWrites(t *testing.T) {
 	}
 	if err := d.Insert(t.Context(), newRun(t, "last").Raw()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStoppedHolder: a process that was stopped in the middle of a write keeps others
+// waiting for a while and not for ever; the error says who it is.
+func TestStoppedHolder(t *testing.T) {
+	path := t.TempDir() + "/lock"
+	stopped, err := newFileLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopped.close()
+	unlock, err := stopped.acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	stopped.sign()
+	other, err := newFileLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
+	_, err = other.acquireWithin(t.Context(), 20*time.Millisecond)
+	if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), fmt.Sprintf("pid %d", os.Getpid())) {
+		t.Errorf("error %v, want one of our own that names the holder", err)
 	}
 }

@@ -3,14 +3,21 @@ package sqlitestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"syscall"
+	"time"
 )
+
+// patience is how long a writer waits for the lock. A write takes milliseconds: a
+// holder that needs so long has been stopped, or its disk hangs.
+const patience = 30 * time.Second
 
 // A fileLock makes writers queue: those of this process by a channel, those of
 // several processes by flock(2), which ends with the process.
 type fileLock struct {
-	f    *os.File
+	f    *os.File      // holds the pid of the last holder, for people
 	here chan struct{} // holds one token while somebody of this process has, or waits for, the file
 }
 
@@ -22,16 +29,28 @@ func newFileLock(path string) (*fileLock, error) {
 	return &fileLock{f: f, here: make(chan struct{}, 1)}, nil
 }
 
-// acquire waits for the lock, or for the end of the context. The returned
-// function gives it back.
+// acquire waits for the lock, or for the end of the context, or until patience ends.
+// The returned function gives it back.
 func (l *fileLock) acquire(ctx context.Context) (func(), error) {
-	if err := ctx.Err(); err != nil {
+	return l.acquireWithin(ctx, patience)
+}
+
+func (l *fileLock) acquireWithin(outer context.Context, patience time.Duration) (func(), error) {
+	if err := outer.Err(); err != nil {
 		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(outer, patience)
+	defer cancel()
+	ended := func() error {
+		if err := outer.Err(); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s has been locked for %v by %s: see whether that process is stopped, or its disk hangs", l.f.Name(), patience, l.holder())
 	}
 	select {
 	case l.here <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, ended()
 	}
 	release := func() {
 		// If the file was closed meanwhile, the lock went with it.
@@ -57,8 +76,23 @@ func (l *fileLock) acquire(ctx context.Context) (func(), error) {
 				<-l.here
 			}
 		}()
-		return nil, ctx.Err()
+		return nil, ended()
 	}
+}
+
+// sign writes down who has the lock, before it writes; holder reads it. Both are for
+// people: errors do no harm.
+func (l *fileLock) sign() {
+	_, _ = l.f.WriteAt(fmt.Appendf(nil, "pid %-20d\n", os.Getpid()), 0)
+}
+
+func (l *fileLock) holder() string {
+	b := make([]byte, 64)
+	n, _ := l.f.ReadAt(b, 0)
+	if who := strings.TrimSpace(string(b[:n])); who != "" {
+		return who
+	}
+	return "another process"
 }
 
 // flock calls flock(2) on the file, which stays open as long as the call waits.

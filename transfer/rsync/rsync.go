@@ -90,7 +90,20 @@ func ends(p string, single bool) string {
 
 func (b *Backend) run(ctx context.Context, m move, t *transfer.Tree) error {
 	target := b.pool.Target()
-	shell, done, err := b.remoteShell(target)
+	// rsync's second process outlives its first for as long as bytes come: they
+	// come through us, so that none does when we are killed, or frozen.
+	var mu sync.Mutex
+	var unreachable error
+	port, stop, err := b.pool.Forward(ctx, func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		unreachable = err
+	})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	shell, done, err := b.remoteShell(target, port)
 	if err != nil {
 		return err
 	}
@@ -133,7 +146,20 @@ func (b *Backend) run(ctx context.Context, m move, t *transfer.Tree) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return b.failed(ctx, m, err, stderr.String())
+	mu.Lock()
+	defer mu.Unlock()
+	var known *transfer.Error
+	if err != nil && errors.As(unreachable, &known) {
+		return unreachable
+	}
+	return b.failed(ctx, m, err, strings.TrimSpace(fmt.Sprintln(stderr.String(), errorText(unreachable))))
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // supervise runs a command to its end, or kills its process group when the
@@ -244,12 +270,13 @@ func whyHere(ctx context.Context, p string) error {
 }
 
 // remoteShell is the command by which rsync reaches the server: ssh with our own
-// policy, whatever the user's configuration says.
-func (b *Backend) remoteShell(t ssh.Target) (string, func(), error) {
+// policy, whatever the user's configuration says, by a port of this machine.
+func (b *Backend) remoteShell(t ssh.Target, port int) (string, func(), error) {
 	done := func() {}
 	// A shared connection would outlive us, and keep rsync's output open.
 	args := []string{b.o.SSH, "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "Compression=no",
-		"-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4", "-p", strconv.Itoa(t.Port)}
+		"-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4",
+		"-o", "HostName=127.0.0.1", "-o", "ProxyJump=none", "-o", "ProxyCommand=none", "-p", strconv.Itoa(port)}
 	option := func(o string) { args = append(args, "-o", o) }
 	if t.ConfigFile != "" {
 		args = append(args, "-F", t.ConfigFile)
@@ -269,6 +296,8 @@ func (b *Backend) remoteShell(t ssh.Target) (string, func(), error) {
 		}
 		known = []string{file}
 		option("HostKeyAlias=cax-pinned")
+	} else {
+		option("HostKeyAlias=" + t.KnownAs())
 	}
 	var quoted []string
 	for _, k := range known {
@@ -313,6 +342,9 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.b = append(t.b, p...)
 	if over := len(t.b) - kept; over > 0 {
 		t.b = t.b[over:]
+		if i := bytes.IndexByte(t.b, '\n'); i >= 0 {
+			t.b = t.b[i+1:] // of a line that began before
+		}
 	}
 	return len(p), nil
 }

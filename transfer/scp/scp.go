@@ -299,7 +299,8 @@ func (r *reader) Read(p []byte) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	n, err := await(r.s, func() (int, error) { return r.s.in.Read(p[:min(int64(len(p)), r.left)]) })
+	p = p[:min(int64(len(p)), r.left)]
+	n, err := await(r.s, func() (int, error) { return r.s.in.Read(p) })
 	r.left -= int64(n)
 	return n, r.s.fail("read", err)
 }

@@ -19,6 +19,32 @@ import (
 type client struct {
 	*sftp.Client
 	ch *ssh.Channel
+
+	mu      sync.Mutex
+	users   int  // operations under way, and open files
+	retired bool // it ends with the last of them
+}
+
+func (c *client) use() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users++
+}
+
+func (c *client) unuse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.users--; c.users == 0 && c.retired {
+		c.end()
+	}
+}
+
+func (c *client) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.retired = true; c.users == 0 {
+		c.end()
+	}
 }
 
 // end closes the channel. It does not wait: a server that hangs gives no answer.
@@ -115,9 +141,40 @@ func (b *Backend) any() *client {
 	return nil
 }
 
-// start opens the channel of a slot.
+// commands gives the shell, with room for a session of it. Where the server
+// allows so few that our channels have them all, one of these is given up; where it
+// allows a single one there is no shell.
+func (b *Backend) commands() (*ssh.Shell, error) {
+	if b.pool.Room() > 0 {
+		return b.shell, nil
+	}
+	var last *slot
+	live := 0
+	for _, s := range b.slots {
+		if s.get() != nil {
+			live++
+			last = s
+		}
+	}
+	if live == 1 {
+		return nil, &transfer.Error{Op: "start command", Place: b.String(), Kind: transfer.ErrUnsupported, Err: errors.New("the server allows one session only")}
+	}
+	if live > 1 {
+		if c := last.take(); c != nil {
+			c.retire()
+		}
+	}
+	return b.shell, nil
+}
+
+// start opens the channel of a slot. Only for the first it waits until the server
+// allows one more.
 func (b *Backend) start(ctx context.Context, s *slot) (*client, error) {
-	ch, err := b.pool.Subsystem(ctx, "sftp")
+	open := b.pool.Subsystem
+	if b.any() != nil {
+		open = b.pool.SpareSubsystem
+	}
+	ch, err := open(ctx, "sftp")
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +259,27 @@ func do[T any](ctx context.Context, b *Backend, op, p string, f func(c *client) 
 	return on(ctx, b, c, op, p, func() (T, error) { return f(c) }, nil)
 }
 
+// ask is do for what changes nothing: it is asked again on another channel where
+// one turns out to be broken, as those do that nobody used for long.
+func ask[T any](ctx context.Context, b *Backend, op, p string, f func(c *client) (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		var zero T
+		if ctx.Err() != nil {
+			return zero, ctx.Err()
+		}
+		used, err := b.client(ctx)
+		if err != nil {
+			return zero, err
+		}
+		v, err := on(ctx, b, used, op, p, func() (T, error) { return f(used) }, nil)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, transfer.ErrTransient) || errors.Is(err, errFailure) || try > len(b.slots) {
+			return v, err
+		}
+		b.drop(used)
+		used.end()
+	}
+}
+
 // tell is do for what has no result.
 func (b *Backend) tell(ctx context.Context, op, p string, f func(c *client) error) error {
 	_, err := do(ctx, b, op, p, func(c *client) (struct{}, error) { return struct{}{}, f(c) })
@@ -217,7 +295,9 @@ func on[T any](ctx context.Context, b *Backend, c *client, op, p string, f func(
 		err error
 	}
 	got := make(chan result, 1)
+	c.use()
 	go func() {
+		defer c.unuse()
 		v, err := f()
 		got <- result{v, err}
 	}()

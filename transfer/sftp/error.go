@@ -76,6 +76,9 @@ func (b *Backend) reason(ctx context.Context, p string, err error) error {
 		case st.Bavail*st.Frsize < littleSpace:
 			found.Kind, found.Hint = transfer.ErrNoSpace, "make room there"
 			return &found
+		case st.Files > 0 && st.Favail == 0:
+			found.Kind, found.Err, found.Hint = transfer.ErrNoSpace, errors.New("the file system can hold no more files"), "make room there"
+			return &found
 		}
 	}
 	if i, serr := b.Lstat(ctx, dir); serr == nil && i.Mode.IsRegular() {
@@ -83,9 +86,11 @@ func (b *Backend) reason(ctx context.Context, p string, err error) error {
 		found.Err = errors.New("its folder is a file")
 		return &found
 	}
-	if kind := b.shell.Why(ctx, p); kind != nil {
-		found.Kind = kind
-		return &found
+	if shell, serr := b.commands(); serr == nil {
+		if kind := shell.Why(ctx, p); kind != nil {
+			found.Kind = kind
+			return &found
+		}
 	}
 	return err
 }

@@ -50,7 +50,11 @@ func (b *Backend) open(ctx context.Context, op, p string, f func(c *client) (*sf
 
 // openOn opens a file on a channel. What is opened too late is closed again.
 func (b *Backend) openOn(ctx context.Context, c *client, op, p string, f func(c *client) (*sftp.File, error)) (*sftp.File, error) {
-	return on(ctx, b, c, op, p, func() (*sftp.File, error) { return f(c) }, func(f *sftp.File) { _ = f.Close() })
+	file, err := on(ctx, b, c, op, p, func() (*sftp.File, error) { return f(c) }, func(f *sftp.File) { _ = f.Close() })
+	if err == nil {
+		c.use() // until it is closed
+	}
+	return file, err
 }
 
 // widen opens the file on the other channels, too, in the background. What cannot
@@ -91,7 +95,10 @@ func (h *handles) close(ctx context.Context, also func(c *client) error) error {
 	var wg sync.WaitGroup
 	for i, x := range h.all {
 		wg.Go(func() {
-			_, errs[i] = on(ctx, h.b, x.c, "close", h.path, func() (struct{}, error) { return struct{}{}, x.f.Close() }, nil)
+			_, errs[i] = on(ctx, h.b, x.c, "close", h.path, func() (struct{}, error) {
+				defer x.c.unuse()
+				return struct{}{}, x.f.Close()
+			}, nil)
 		})
 	}
 	if also != nil {

@@ -78,7 +78,7 @@ func (b *Backend) Close() error {
 
 // Lstat implements [transfer.Backend].
 func (b *Backend) Lstat(ctx context.Context, p string) (transfer.Info, error) {
-	return do(ctx, b, "stat", p, func(c *client) (transfer.Info, error) {
+	return ask(ctx, b, "stat", p, func(c *client) (transfer.Info, error) {
 		st, err := c.Lstat(p)
 		if err != nil {
 			return transfer.Info{}, err
@@ -111,7 +111,7 @@ func (b *Backend) list(ctx context.Context, dir, rel string, yield func(transfer
 	if rel != "" {
 		at += "/" + rel
 	}
-	infos, err := do(ctx, b, "list", at, func(c *client) ([]transfer.Info, error) {
+	infos, err := ask(ctx, b, "list", at, func(c *client) ([]transfer.Info, error) {
 		sts, err := c.ReadDirContext(ctx, at)
 		if err != nil {
 			return nil, err
@@ -229,7 +229,11 @@ func (b *Backend) remove(ctx context.Context, p string) error {
 func (b *Backend) Free(ctx context.Context, p string) (int64, error) {
 	st, err := b.statVFS(ctx, p)
 	if errors.Is(err, transfer.ErrUnsupported) {
-		return b.shell.Free(ctx, p)
+		shell, err := b.commands()
+		if err != nil {
+			return 0, err
+		}
+		return shell.Free(ctx, p)
 	}
 	if err != nil {
 		return 0, err
@@ -238,7 +242,7 @@ func (b *Backend) Free(ctx context.Context, p string) (int64, error) {
 }
 
 func (b *Backend) statVFS(ctx context.Context, p string) (*sftp.StatVFS, error) {
-	return do(ctx, b, "look for space at", p, func(c *client) (*sftp.StatVFS, error) {
+	return ask(ctx, b, "look for space at", p, func(c *client) (*sftp.StatVFS, error) {
 		if _, ok := c.HasExtension("statvfs@openssh.com"); !ok {
 			return nil, &transfer.Error{Op: "look for space at", Place: b.String(), Path: p, Kind: transfer.ErrUnsupported}
 		}
@@ -247,21 +251,39 @@ func (b *Backend) statVFS(ctx context.Context, p string) (*sftp.StatVFS, error) 
 }
 
 // Sync implements [transfer.Syncer], by the shell.
-func (b *Backend) Sync(ctx context.Context, p string) (bool, error) { return b.shell.Sync(ctx, p) }
+func (b *Backend) Sync(ctx context.Context, p string) (bool, error) {
+	shell, err := b.commands()
+	if err != nil {
+		return false, nil // it cannot
+	}
+	return shell.Sync(ctx, p)
+}
 
 // SyncName implements [transfer.NameSyncer], by the shell.
 func (b *Backend) SyncName(ctx context.Context, p string) (bool, error) {
-	return b.shell.SyncName(ctx, p)
+	shell, err := b.commands()
+	if err != nil {
+		return false, nil // it cannot
+	}
+	return shell.SyncName(ctx, p)
 }
 
 // Hash implements [transfer.Hasher], by the shell.
 func (b *Backend) Hash(ctx context.Context, a checksum.Algorithm, paths []string) ([]checksum.Sum, error) {
-	return b.shell.Hash(ctx, a, paths)
+	shell, err := b.commands()
+	if err != nil {
+		return nil, err
+	}
+	return shell.Hash(ctx, a, paths)
 }
 
 // Clone implements [transfer.Cloner], by the shell.
 func (b *Backend) Clone(ctx context.Context, from, to string) error {
-	return b.shell.Clone(ctx, from, to)
+	shell, err := b.commands()
+	if err != nil {
+		return err
+	}
+	return shell.Clone(ctx, from, to)
 }
 
 // RoundTrip implements [transfer.RoundTripper].

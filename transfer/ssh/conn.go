@@ -44,9 +44,7 @@ func (w *wire) silent() time.Duration { return time.Since(w.began) - time.Durati
 // close closes everything, from the network upwards: an inner connection would
 // wait for a hop that hangs.
 func (c *conn) close() {
-	for _, h := range c.hops {
-		h.Close()
-	}
+	closeAll(c.hops)
 	c.client.Close()
 }
 
@@ -96,28 +94,16 @@ func (r *resolved) dial(parent context.Context) (*conn, error) {
 		}
 		return &transfer.Error{Op: "connect", Place: r.place(), Kind: transfer.ErrTransient, Err: err, Hint: "see that the server runs and can be reached"}
 	}
-	c := &conn{}
-	var nc net.Conn
-	var err error
-	if r.jump != nil {
-		hop, jerr := r.jump.dial(parent)
-		if jerr != nil {
-			return nil, jerr
-		}
-		c.hops = append(hop.hops, hop.client)
-		nc, err = hop.client.DialContext(ctx, "tcp", r.addr)
-	} else {
-		nc, err = new(net.Dialer).DialContext(ctx, "tcp", r.addr)
-	}
-	closeHops := func() {
-		for _, h := range c.hops {
-			h.Close()
-		}
+	nc, hops, err := r.reach(ctx, parent)
+	var known *transfer.Error
+	if errors.As(err, &known) {
+		return nil, err // of a hop
 	}
 	if err != nil {
-		closeHops()
 		return nil, unreachable(err)
 	}
+	c := &conn{hops: hops}
+	closeHops := func() { closeAll(hops) }
 	c.wire = newWire(nc)
 	stop := context.AfterFunc(ctx, func() { closeHops(); nc.Close() })
 	c.client, err = r.handshake(ctx, c.wire, unreachable)
@@ -130,6 +116,31 @@ func (r *resolved) dial(parent context.Context) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// reach opens the network connection, through jump hosts where there are any.
+func (r *resolved) reach(ctx, whole context.Context) (net.Conn, []*ssh.Client, error) {
+	if r.jump == nil {
+		nc, err := new(net.Dialer).DialContext(ctx, "tcp", r.addr)
+		return nc, nil, err
+	}
+	hop, err := r.jump.dial(whole)
+	if err != nil {
+		return nil, nil, err
+	}
+	hops := append(hop.hops, hop.client)
+	nc, err := hop.client.DialContext(ctx, "tcp", r.addr)
+	if err != nil {
+		closeAll(hops)
+		return nil, nil, err
+	}
+	return nc, hops, nil
+}
+
+func closeAll(hops []*ssh.Client) {
+	for _, h := range hops {
+		h.Close()
+	}
 }
 
 func (r *resolved) handshake(ctx context.Context, nc net.Conn, unreachable func(error) error) (*ssh.Client, error) {

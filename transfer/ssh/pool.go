@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -75,7 +76,8 @@ func (p *Pool) Target() Target {
 }
 
 // acquire returns a connection with room for one more session, which is counted.
-func (p *Pool) acquire(ctx context.Context) (*conn, error) {
+// Without wait it is an error if there is none.
+func (p *Pool) acquire(ctx context.Context, wait bool) (*conn, error) {
 	for {
 		p.mu.Lock()
 		if p.closed {
@@ -89,11 +91,14 @@ func (p *Pool) acquire(ctx context.Context) (*conn, error) {
 			p.mu.Unlock()
 			return best, nil
 		}
-		wait := p.changed
+		changed := p.changed
 		p.mu.Unlock()
+		if all && !wait {
+			return nil, p.broken("open session", errors.New("the server allows no more of them"))
+		}
 		if all {
 			select {
-			case <-wait:
+			case <-changed:
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
@@ -141,17 +146,15 @@ func (p *Pool) release(c *conn) {
 }
 
 // refused takes back a session that the server did not allow, and remembers how
-// many it does. It reports whether there are others that may end.
-func (p *Pool) refused(c *conn) bool {
+// many it does.
+func (p *Pool) refused(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.sessions--
 	p.announce()
-	if c.sessions == 0 {
-		return false
+	if c.sessions > 0 {
+		p.limit = min(p.limit, c.sessions)
 	}
-	p.limit = min(p.limit, c.sessions)
-	return true
 }
 
 // Room tells how many more sessions can be open at once, as far as is known.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/cax-go/cax/transfer"
 	"golang.org/x/crypto/ssh"
@@ -48,18 +49,27 @@ func (e *ExitError) Error() string {
 // Subsystem opens a subsystem. transfer.ErrUnsupported if the server has none of
 // that name.
 func (p *Pool) Subsystem(ctx context.Context, name string) (*Channel, error) {
-	return p.open(ctx, "subsystem", struct{ Name string }{name})
+	return p.open(ctx, true, "subsystem", struct{ Name string }{name})
+}
+
+// SpareSubsystem is Subsystem, but it does not wait for other sessions to end: it
+// is an error if the server allows no more.
+func (p *Pool) SpareSubsystem(ctx context.Context, name string) (*Channel, error) {
+	return p.open(ctx, false, "subsystem", struct{ Name string }{name})
 }
 
 // Start starts a command. It is text for the far side's login shell: fixed words,
 // and paths quoted by [Quote].
 func (p *Pool) Start(ctx context.Context, command string) (*Channel, error) {
-	return p.open(ctx, "exec", struct{ Command string }{command})
+	return p.open(ctx, true, "exec", struct{ Command string }{command})
 }
 
-func (p *Pool) open(ctx context.Context, kind string, payload any) (*Channel, error) {
-	for {
-		c, err := p.acquire(ctx)
+// refusals is how many times in a row a server may refuse a session.
+const refusals = 10
+
+func (p *Pool) open(ctx context.Context, wait bool, kind string, payload any) (*Channel, error) {
+	for try := 0; ; try++ {
+		c, err := p.acquire(ctx, wait)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +85,12 @@ func (p *Pool) open(ctx context.Context, kind string, payload any) (*Channel, er
 		}()
 		select {
 		case o := <-got:
-			if o.again {
+			if o.again && try < refusals {
+				// The server may not have noticed yet that another one has ended.
+				select {
+				case <-time.After(time.Duration(try) * 10 * time.Millisecond):
+				case <-ctx.Done():
+				}
 				continue
 			}
 			return o.ch, o.err
@@ -91,21 +106,22 @@ func (p *Pool) open(ctx context.Context, kind string, payload any) (*Channel, er
 }
 
 // openOn opens a session on a connection where one is counted already. again
-// tells that the server allows fewer sessions than we thought.
-func (p *Pool) openOn(c *conn, kind string, payload any) (out *Channel, again bool, err error) {
+// tells that the server does not allow it now.
+func (p *Pool) openOn(c *conn, kind string, payload any) (_ *Channel, again bool, err error) {
 	ch, reqs, err := c.client.OpenChannel("session", nil)
 	var no *ssh.OpenChannelError
 	if errors.As(err, &no) {
-		again := p.refused(c)
-		return nil, again, p.broken("open session", err)
+		p.refused(c)
+		return nil, true, p.broken("open session", err)
 	}
 	if err != nil {
 		p.release(c)
 		return nil, false, p.broken("open session", err)
 	}
-	out = &Channel{Channel: ch, ServerVersion: string(c.client.ServerVersion()), status: make(chan error, 1)}
+	out := &Channel{Channel: ch, ServerVersion: string(c.client.ServerVersion()), status: make(chan error, 1)}
+	session := out
 	go func() {
-		out.watch(reqs)
+		session.watch(reqs)
 		p.release(c) // the server counts it until it has closed it, too
 	}()
 	ok, err := ch.SendRequest(kind, true, ssh.Marshal(payload))

@@ -126,7 +126,7 @@ func (s *Shell) Why(ctx context.Context, p string) error {
 	dir := path.Dir(p)
 	_, err := s.run(ctx, "look at", p, fmt.Sprintf(
 		"[ -e %[2]s ] || { [ -e %[3]s ] && ! [ -x %[3]s ] && exit %[5]d; exit %[4]d; }; [ -w %[2]s ] && [ -x %[2]s ] || exit %[5]d; "+
-			"[ -e %[1]s ] && ! [ -w %[1]s ] && exit %[5]d; set -- $(stat -f -c '%%a %%S' -- %[2]s) && [ $(($1 * $2)) -lt %[7]d ] && exit %[6]d; exit 0",
+			"[ -e %[1]s ] && ! [ -w %[1]s ] && exit %[5]d; set -- $(stat -f -c '%%a %%S %%d %%c' -- %[2]s) && { [ $(($1 * $2)) -lt %[7]d ] || { [ $3 -eq 0 ] && [ $4 -gt 0 ]; }; } && exit %[6]d; exit 0",
 		Quote(p), Quote(dir), Quote(path.Dir(dir)), exitNotExist, exitPermission, exitNoSpace, littleSpace), nil)
 	for _, kind := range []error{transfer.ErrNotExist, transfer.ErrPermission, transfer.ErrNoSpace} {
 		if errors.Is(err, kind) {

@@ -24,20 +24,24 @@ func pool(t *testing.T, o transfertest.SSHDOptions) *ssh.Pool {
 }
 
 func TestLocal(t *testing.T) {
+	t.Parallel()
 	transfertest.Run(t, transfertest.Harness{Open: func(*testing.T) transfer.Backend { return local.New(nil) }})
 }
 
 func TestSFTP(t *testing.T) {
+	t.Parallel()
 	p := pool(t, transfertest.SSHDOptions{})
 	transfertest.Run(t, transfertest.Harness{Open: func(*testing.T) transfer.Backend { return sftp.New(p, nil) }})
 }
 
 func TestSCP(t *testing.T) {
+	t.Parallel()
 	p := pool(t, transfertest.SSHDOptions{NoSFTP: true})
 	transfertest.Run(t, transfertest.Harness{Open: func(*testing.T) transfer.Backend { return scp.New(p) }, WholeFiles: true})
 }
 
 func TestRsync(t *testing.T) {
+	t.Parallel()
 	transfertest.RequireTool(t, "rsync", "rsync")
 	p := pool(t, transfertest.SSHDOptions{})
 	transfertest.Run(t, transfertest.Harness{Open: func(*testing.T) transfer.Backend { return rsync.New(p, nil) }, NoCreate: true})

@@ -25,6 +25,7 @@ type Harness struct {
 	Open       func(t *testing.T) transfer.Backend
 	WholeFiles bool // writers are not transfer.WriterAt
 	NoCreate   bool // files come by transfer.TreeCopier only
+	NoShell    bool // the place runs no commands, and does not tell its space
 }
 
 // Run runs the conformance suite.
@@ -342,13 +343,17 @@ func testHash(t *testing.T, _ Harness, b transfer.Backend) {
 	}
 }
 
-func testClone(t *testing.T, _ Harness, b transfer.Backend) {
+func testClone(t *testing.T, h Harness, b transfer.Backend) {
 	c, ok := b.(transfer.Cloner)
 	if !ok {
 		return
 	}
 	dir := t.TempDir()
 	MakeTree(t, dir, map[string]string{"a": "alpha"})
+	if h.NoShell {
+		want(t, c.Clone(t.Context(), dir+"/a", dir+"/b"), transfer.ErrUnsupported)
+		return
+	}
 	must(t, c.Clone(t.Context(), dir+"/a", dir+"/b"))
 	must(t, os.WriteFile(dir+"/a", []byte("other"), 0o644))
 	if got, _ := os.ReadFile(dir + "/b"); string(got) != "alpha" {
@@ -356,12 +361,16 @@ func testClone(t *testing.T, _ Harness, b transfer.Backend) {
 	}
 }
 
-func testSpace(t *testing.T, _ Harness, b transfer.Backend) {
+func testSpace(t *testing.T, h Harness, b transfer.Backend) {
 	s, ok := b.(transfer.Spacer)
 	if !ok {
 		return
 	}
 	n, err := s.Free(t.Context(), t.TempDir())
+	if h.NoShell {
+		want(t, err, transfer.ErrUnsupported)
+		return
+	}
 	must(t, err)
 	if n <= 0 {
 		t.Errorf("%d bytes free", n)
@@ -489,7 +498,8 @@ func testResume(t *testing.T, h Harness, b transfer.Backend, push bool) {
 	} {
 		res := resume(t, job(t, b, push), take)
 		// rsync counts what it sends of its own, and looks at every file.
-		if res.Sent > 0 && !h.NoCreate || !res.Resumed {
+		// Without a shell nothing can be cloned.
+		if res.Sent > 0 && !h.NoCreate && !(h.NoShell && name == "silent") || !res.Resumed {
 			t.Errorf("%s: sent %d bytes again, %+v", name, res.Sent, res)
 		}
 	}
@@ -519,10 +529,10 @@ func testDamagedInStaging(t *testing.T, _ Harness, b transfer.Backend) {
 	_ = res
 }
 
-func testLimit(t *testing.T, _ Harness, b transfer.Backend) {
+func testLimit(t *testing.T, h Harness, b transfer.Backend) {
 	j := job(t, b, true)
 	c := &transfer.Copier{Reserve: 1 << 60}
-	if _, ok := b.(transfer.Spacer); ok {
+	if _, ok := b.(transfer.Spacer); ok && !h.NoShell {
 		_, err := c.Copy(t.Context(), j)
 		want(t, err, transfer.ErrNoSpace)
 	}

@@ -131,8 +131,11 @@ func faults() []fault {
 		},
 		{
 			name: "server hangs", class: "stalled", words: []string{"made no progress", "hangs"}, slow: true,
-			policy: map[string]any{"stall": "2s"},
-			cause:  func(w *world, _ string) func() { w.sshd.Pause(); return w.sshd.Resume },
+			policy: map[string]any{"stall": "4s"},
+			cause: func(w *world, _ string) func() {
+				w.sshd.Pause()
+				return func() { w.sshd.Resume(); delete(w.policy, "stall"); w.configure() }
+			},
 		},
 	}
 }

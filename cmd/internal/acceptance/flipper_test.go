@@ -32,9 +32,9 @@ const (
 	bulkStream  = 600 << 10
 )
 
-// command is what sshd has to run. One byte is flipped, once, as long as the file
-// trigger exists.
-func (f flipper) command(t *testing.T, trigger string) string {
+// subsystem is what sshd has to run as SFTP server. One byte is flipped, once, as long
+// as the file trigger exists.
+func (f flipper) subsystem(t *testing.T, trigger string) string {
 	t.Helper()
 	me, err := os.Executable()
 	if err == nil {
@@ -44,6 +44,22 @@ func (f flipper) command(t *testing.T, trigger string) string {
 		t.Fatal(err)
 	}
 	return strings.Join([]string{me, flipperArgs, string(f), trigger}, " ")
+}
+
+// command is the same for sshd's ForceCommand: in the place of scp and rsync.
+func (f flipper) command(t *testing.T, trigger string) string {
+	t.Helper()
+	script := fmt.Sprintf(`#!/bin/sh
+case $SSH_ORIGINAL_COMMAND in
+*"scp "*-[tf]*|*"rsync --server"*) exec %s ;;
+esac
+exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
+`, f.subsystem(t, trigger))
+	path := t.TempDir() + "/command"
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // serveFlipped is this binary as a flipper; it reports false if it is the test.

@@ -93,13 +93,11 @@ func TestFlippedInTransit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			trigger := t.TempDir() + "/trigger"
-			command := c.flipper.command(t, trigger)
 			var o transfertest.SSHDOptions
-			switch {
-			case c.flipper == flipWrites || c.flipper == flipReads:
-				o.SFTPCommand = command
-			default:
-				o.NoSFTP, o.Lines = true, []string{"ForceCommand " + command}
+			if c.flipper == flipWrites || c.flipper == flipReads {
+				o.SFTPCommand = c.flipper.subsystem(t, trigger)
+			} else {
+				o.NoSFTP, o.Lines = true, []string{"ForceCommand " + c.flipper.command(t, trigger)}
 			}
 			if c.method == "rsync" {
 				requireTools(t, 3)
@@ -109,7 +107,7 @@ func TestFlippedInTransit(t *testing.T) {
 				site["b"] = map[string]any{"verify": "remote"}
 			}
 			w := newWorld(t, options{method: c.method, sshd: o, pull: c.pull, site: site})
-			w.register(aRun, small())
+			w.register(aRun, map[string]string{bigFile: small()[bigFile], "sub/notes.txt": "notes"})
 			defer w.watch(aRun)()
 			first := w.run("--once", "--host", worker(c.pull))
 			if _, err := os.Lstat(trigger); err == nil {

@@ -296,6 +296,30 @@ func TestZombie(t *testing.T) {
 	}
 }
 
+// freeze stops a process, but not in the middle of a write to the embedded run
+// database: that would stop everybody.
+func (w *world) freeze(p *os.Process) {
+	w.t.Helper()
+	lock, err := os.Open(strings.TrimPrefix(w.db, "sqlite:") + ".lock")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer lock.Close()
+	for {
+		if err := p.Signal(syscall.SIGSTOP); err != nil {
+			w.t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // signals arrive in their own time
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			return // given back when the file is closed
+		}
+		if err := p.Signal(syscall.SIGCONT); err != nil {
+			w.t.Fatal(err)
+		}
+		time.Sleep(7 * time.Millisecond)
+	}
+}
+
 func testZombie(t *testing.T, w *world, pull, late bool, mib int) {
 	const run = "160315_1432"
 	w.register(run, large(mib))
@@ -321,9 +345,7 @@ func testZombie(t *testing.T, w *world, pull, late bool, mib int) {
 			begun = n > 0
 		}
 	}
-	if err := zombie.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	w.freeze(zombie.Process)
 	time.Sleep(1500 * time.Millisecond)
 
 	rate(mib / 2)

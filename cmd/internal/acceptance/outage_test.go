@@ -79,6 +79,25 @@ func TestRunDatabaseLockedForAWhile(t *testing.T) {
 	w.recovers(aRun)
 }
 
+// TestRunDatabaseReadOnly: without a run database that can be written to nothing is
+// copied, and cax says which file it is.
+func TestRunDatabaseReadOnly(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := newWorld(t, options{method: "sftp", db: "sqlite:" + dir + "/runs.db"})
+	w.register(aRun, small())
+	mount(t, dir, "--bind", dir)
+	remount(t, dir, "bind,ro")
+	if o := w.run("--once", "--host", "a"); o.code == 0 || !strings.Contains(o.stderr, dir+"/runs.db") {
+		t.Errorf("ended with %d, want a failure that names the file:\n%s", o.code, o.stderr)
+	}
+	if n := w.names("b"); len(n) > 0 {
+		t.Errorf("b holds %q", n)
+	}
+	remount(t, dir, "bind,rw")
+	w.recovers(aRun)
+}
+
 // TestRunDatabaseAway: without its run database cax does nothing and says how to name
 // one.
 func TestRunDatabaseAway(t *testing.T) {
@@ -97,6 +116,67 @@ func TestRunDatabaseAway(t *testing.T) {
 	w.recovers(aRun)
 }
 
+// daemon starts the daemon of a site; the returned function ends it by a signal.
+func (w *world) daemon(site string) (stop func()) {
+	w.t.Helper()
+	cmd, out := w.start("--host", site)
+	stopped := false
+	w.t.Cleanup(func() {
+		if stopped {
+			return
+		}
+		_ = cmd.Wait() // the end of the test has killed it
+		said := out.String()
+		w.t.Logf("daemon of %s: …%s", site, said[max(0, len(said)-4<<10):])
+	})
+	return func() {
+		w.t.Helper()
+		stopped = true
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			w.t.Errorf("daemon of %s: %v", site, err)
+		}
+		if code := ended(w.t, cmd); code != 0 {
+			w.t.Errorf("daemon of %s ended with %d\n%s", site, code, out)
+		}
+	}
+}
+
+// TestDaemonsOutlastServer: a server that is killed, or that hangs, while daemons copy:
+// the same daemons go on with it when it is back.
+func TestDaemonsOutlastServer(t *testing.T) {
+	for _, f := range faults() {
+		if f.name != "server killed midway" && f.name != "server hangs" {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			each(t, func(t *testing.T, method int, pull bool) {
+				remote := map[bool]string{false: "b", true: "a"}[pull]
+				// rsync tells of its progress once a second: less patience would end every try.
+				w := newWorld(t, options{method: methods[method].method, sshd: methods[method].sshd, pull: pull,
+					policy: map[string]any{"interval": "200ms", "backoff_min": "100ms", "backoff_max": "1s", "stall": "6s"},
+					site:   map[string]map[string]any{remote: {"bandwidth": "800kB/s"}}})
+				files := small()
+				files[bigFile] = transfertest.Random(2, 3<<20)
+				w.register(aRun, files)
+				defer w.watch(aRun)()
+				a, b := w.daemon("a"), w.daemon("b")
+				until(t, "a part is copied", func() bool { return w.staged(aRun) > 200<<10 })
+				end := f.cause(w, remote)
+				until(t, "the failure is on record", func() bool { return w.copy("b", aRun).Error != nil })
+				if c := w.copy("b", aRun).Error; c != nil && c.Class != f.class && c.Class != "transient" {
+					t.Errorf("class %q, want %q: %s", c.Class, f.class, c.Text)
+				}
+				end()
+				until(t, "the copy is good", func() bool { return w.copy("b", aRun).Status == "transferred" })
+				a()
+				b()
+				w.good(aRun)
+				w.quiet()
+			})
+		})
+	}
+}
+
 // TestDaemonsRecover: daemons of both sites meet a fault, try again by themselves,
 // later and later, and end the job when the cause is gone; a signal ends them.
 func TestDaemonsRecover(t *testing.T) {
@@ -111,8 +191,7 @@ func TestDaemonsRecover(t *testing.T) {
 			w.register(aRun, small())
 			defer w.watch(aRun)()
 			end := f.cause(w, "b")
-			a, outA := w.start("--host", "a")
-			b, outB := w.start("--host", "b")
+			a, b := w.daemon("a"), w.daemon("b")
 			until(t, "two tries have failed", func() bool {
 				cs := w.copies("b", aRun)
 				return len(cs) == 1 && cs[0].Error != nil && cs[0].Error.Tries >= 2
@@ -122,17 +201,8 @@ func TestDaemonsRecover(t *testing.T) {
 			}
 			end()
 			until(t, "the copy is good", func() bool { return w.copy("b", aRun).Status == "transferred" })
-			for name, p := range map[string]*os.Process{"a": a.Process, "b": b.Process} {
-				if err := p.Signal(syscall.SIGTERM); err != nil {
-					t.Errorf("daemon of %s: %v", name, err)
-				}
-			}
-			if code := ended(t, a); code != 0 {
-				t.Errorf("daemon of a ended with %d\n%s", code, outA)
-			}
-			if code := ended(t, b); code != 0 {
-				t.Errorf("daemon of b ended with %d\n%s", code, outB)
-			}
+			a()
+			b()
 			w.good(aRun)
 			w.quiet()
 		})
