@@ -163,3 +163,6 @@ func (p Policy) WithDefaults() Policy {
 	}
 	return p
 }
+
+// ParseRate reads bytes per second as the configuration has them: "50MB/s", "1GiB".
+func ParseRate(s string) (int64, error) { return parseRate(s) }

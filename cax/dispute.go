@@ -45,12 +45,16 @@ func foundIn(ctx context.Context, dataset string, single bool, diffs []checksum.
 			if !single {
 				at = path.Join(dataset, d.Path)
 			}
-			if sums, err := checksum.FileSum(ctx, at, checksum.XXH3_128); err == nil {
+			sums, serr := checksum.FileSum(ctx, at, checksum.XXH3_128)
+			switch {
+			case serr == nil:
 				got = sums[0].String()
-			} else if d.Kind == checksum.SizeDiffers {
+				agrees = agrees || d.Got != "0"
+			case d.Kind == checksum.SizeDiffers:
 				return &finding{err: err}
+			default:
+				continue // the folder of what is missing, or nothing that a dataset holds
 			}
-			agrees = agrees || d.Kind == checksum.Extra || d.Got != "0"
 		case checksum.DigestDiffers, checksum.KindDiffers:
 			agrees = true
 		}

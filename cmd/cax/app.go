@@ -60,7 +60,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Before:                printVersion,
 		Action:                runDaemon,
 		Commands: []*cli.Command{
-			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(),
+			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(), scrubCommand(),
 			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), purgeCommand(),
 			dbCommand(), versionCommand(),
 		},
