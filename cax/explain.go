@@ -67,7 +67,7 @@ func (x *Explanation) conclude() {
 			x.Answer, x.Next = d.Why, d.Next
 			if v == Do {
 				who := x.Host
-				if d.Task == "CopyPush" {
+				if d.From != "" && (d.Task == "CopyPush" || d.Task == "RetryStalledTransfer") {
 					who = d.From
 				}
 				x.Next = fmt.Sprintf("%s of %s does it in its next cycle (%s); see that its daemon runs", d.Task, who, d.What)

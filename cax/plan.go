@@ -121,7 +121,7 @@ type Explanation struct {
 	Copy      *rundb.Copy // the record; nil if there is none
 	Answer    string      // one sentence
 	Next      string      // what happens next, or what a person can do
-	Decisions []Decision  // of all sites that could bring it there
+	Decisions []Decision  // of all sites that could bring it there, and of those that look after it
 	Events    []rundb.Event
 }
 
@@ -165,7 +165,20 @@ func (e *Env) Explain(ctx context.Context, r *rundb.Run, host string) ([]Explana
 			if err != nil {
 				return nil, err
 			}
+			var kept []Decision
+			switch {
+			case ok && c.Status == rundb.Transferred:
+				kept, err = e.keeping(ctx, r, &c, s, now)
+			case ok:
+				var more []Decision
+				more, err = e.couldFree(ctx, r, &c, s, now)
+				x.Decisions = append(x.Decisions, more...)
+			}
+			if err != nil {
+				return nil, err
+			}
 			x.conclude()
+			x.concludeKept(kept)
 			out = append(out, x)
 		}
 	}

@@ -339,7 +339,7 @@ func (t stalledTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key
 func (t stalledTask) free(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Copy, d Decision, now time.Time) error {
 	fail := &rundb.CopyError{Class: ClassStalled, Text: d.Why, Since: now, Tries: 1, NextTry: now, Left: leftovers(c, env.Owner)}
 	if c.Error != nil {
-		fail.Tries = c.Error.Tries + 1
+		fail.Tries, fail.Found = c.Error.Tries+1, c.Error.Found
 	}
 	set := bson.D{{Key: "status", Value: string(rundb.Failed)}, {Key: "error", Value: fail.BSON()}}
 	if c.Status == rundb.Verifying {
