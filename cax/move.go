@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
@@ -21,9 +18,11 @@ import (
 // happens:
 //
 //	event "intent" → the record is claimed, with the new place in the claim, and
-//	verifying, so that nobody reads from it → rename that replaces nothing, or,
-//	between file systems, a verified copy → the record gets the new place and loses
-//	the claim, in one update → after a copy, the old dataset goes into the trash
+//	verifying, so that nobody reads from it → rename that replaces nothing → the
+//	record gets the new place and loses the claim, in one update
+//
+// Between file systems, in place of the rename: a verified copy → the record gets the
+// new place, and the claim names the old one → the old dataset goes into the trash.
 //
 // What a crash leaves is settled by AddChecksum, by Reconcile, or by moving again:
 // if the dataset is in its new place, so is its record; else it is as it was. A move
@@ -71,7 +70,7 @@ func (e *Env) Move(ctx context.Context, from, to string) (*rundb.Run, error) {
 	if err != nil && lost {
 		err = fmt.Errorf("%w: another process settles the move", ErrLeaseLost)
 	}
-	if err != nil && !lost && !m.done {
+	if err != nil && !lost {
 		err = errors.Join(err, m.settle(ctx))
 	}
 	if err != nil {
@@ -115,6 +114,8 @@ func (e *Env) copyAt(ctx context.Context, from, to string) (*rundb.Run, rundb.Co
 		case len(found) == 0:
 		case p == from:
 			return in, found[0], nil
+		case found[0].Claim != nil && found[0].Claim.Kind == rundb.ClaimMove && found[0].Claim.Target == from:
+			return in, found[0], nil
 		default:
 			if _, err := e.remotes.local().Lstat(ctx, from); errors.Is(err, transfer.ErrNotExist) {
 				return in, found[0], nil
@@ -124,112 +125,6 @@ func (e *Env) copyAt(ctx context.Context, from, to string) (*rundb.Run, rundb.Co
 	return nil, rundb.Copy{}, fmt.Errorf("no record of %s names %s: nothing to move (cax register makes one)", e.Site.Name, from)
 }
 
-// mayMove refuses a move that cannot or should not be.
-func (e *Env) mayMove(ctx context.Context, r *rundb.Run, c *rundb.Copy, to string) error {
-	no := func(format string, args ...any) error {
-		return fmt.Errorf("%s is not moved: %s", c.Location, fmt.Sprintf(format, args...))
-	}
-	base := path.Base(to)
-	switch {
-	case c.Status != rundb.Transferred:
-		return no("the copy is %s, only one that is transferred can be moved", c.Status)
-	case c.Claim != nil:
-		return no("pid %d on %s works on the copy", c.Claim.Owner.PID, c.Claim.Owner.Host)
-	case c.InPlace:
-		return no("it was registered where it lies, outside the directories of %s", e.Site.Name)
-	case !e.Site.Contains(c.Location):
-		return no("the record's location is outside the directories of %s", e.Site.Name)
-	case !e.Site.Contains(to):
-		return no("%s is outside the directories of %s, or not an absolute path in its shortest form", transfer.Quote(to), e.Site.Name)
-	case reserved(e.Config, to):
-		return no("%s is, or holds, a directory of a site", to)
-	case !oneName(base) || strings.HasPrefix(base, "."):
-		return no("%s cannot be the name of a dataset", transfer.Quote(base))
-	case below(to, c.Location) || below(c.Location, to):
-		return no("one path is inside the other")
-	}
-	if who, ok := readFrom(r, c.Key); ok {
-		return no("a copy at %s is being made from it", who)
-	}
-	if err := e.insideAfterLinks(path.Dir(to)); err != nil {
-		return no("%v", err)
-	}
-	if n, err := e.recordsAt(ctx, c.Location); err != nil || n > 1 {
-		return errors.Join(err, no("%d records name it", n))
-	}
-	for p := to; e.Site.Contains(p); p = path.Dir(p) {
-		other, err := e.namedBy(ctx, p)
-		if err != nil {
-			return err
-		}
-		if other != nil {
-			return no("%s has a record of %s", other, p)
-		}
-	}
-	if other, err := e.owns(ctx, base, r.ID); err != nil {
-		return err
-	} else if other != nil {
-		return no("%s is the name of %s, whose data belong there", base, other)
-	}
-	disk := e.remotes.local()
-	if _, err := disk.Lstat(ctx, c.Location); err != nil {
-		return err
-	}
-	if _, err := disk.Lstat(ctx, to); err == nil {
-		return no("%s exists", to)
-	} else if !errors.Is(err, transfer.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// insideAfterLinks reports an error if a folder is not there, or links lead out of
-// the site's directories.
-func (e *Env) insideAfterLinks(folder string) error {
-	real, err := filepath.EvalSymlinks(folder)
-	if err != nil {
-		return err
-	}
-	for _, d := range e.Site.dirs() {
-		if d, err := filepath.EvalSymlinks(d); err == nil && (real == d || below(real, d)) {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s leads to %s, outside the directories of %s", folder, real, e.Site.Name)
-}
-
-// owns returns the run whose data would be called so, if that is not the one with
-// this id; nil if there is none. Runs of several detectors can share a name.
-func (e *Env) owns(ctx context.Context, base string, id rundb.ID) (*rundb.Run, error) {
-	var other *rundb.Run
-	for r, err := range e.Store.Find(ctx, &rundb.Query{Names: runNames(base)}) {
-		if err != nil {
-			return nil, err
-		}
-		if r.ID == id {
-			return nil, nil
-		}
-		other = r
-	}
-	return other, nil
-}
-
-// recordsAt counts the records on this storage that name a path.
-func (e *Env) recordsAt(ctx context.Context, p string) (n int, err error) {
-	m := rundb.CopyMatch{Hosts: e.sharing(), Location: p}
-	for r, err := range e.Store.Find(ctx, &rundb.Query{Copies: []rundb.CopyMatch{m}}) {
-		if err != nil {
-			return 0, err
-		}
-		for i := range r.Data {
-			if m.Match(&r.Data[i]) {
-				n++
-			}
-		}
-	}
-	return n, nil
-}
-
 // A move is one move under way.
 type move struct {
 	env      *Env
@@ -237,7 +132,6 @@ type move struct {
 	was      rundb.Copy
 	from, to string
 	held     *rundb.Held
-	done     bool // the record has the new place
 }
 
 func (m *move) event(ctx context.Context, what, why string) {
@@ -260,7 +154,7 @@ func (m *move) carryOut(ctx context.Context, confirm func(context.Context) error
 	if err := errors.Join(durableName(ctx, disk, m.to), durableName(ctx, disk, m.from)); err != nil {
 		return err
 	}
-	if err := m.finish(ctx, rundb.Transferred, nil); err != nil {
+	if err := m.finish(ctx); err != nil {
 		return err
 	}
 	m.event(ctx, "moved", fmt.Sprintf("from %s to %s", m.from, m.to))
@@ -268,13 +162,8 @@ func (m *move) carryOut(ctx context.Context, confirm func(context.Context) error
 }
 
 // finish gives the record its new place and drops the claim.
-func (m *move) finish(ctx context.Context, s rundb.Status, more bson.D) error {
-	set := append(bson.D{{Key: "status", Value: string(s)}, {Key: "location", Value: m.to}}, more...)
-	if err := m.held.Finish(ctx, set); err != nil {
-		return err
-	}
-	m.done = true
-	return nil
+func (m *move) finish(ctx context.Context) error {
+	return m.held.Finish(ctx, bson.D{{Key: "status", Value: string(rundb.Transferred)}, {Key: "location", Value: m.to}})
 }
 
 // copyOver is a move between file systems: a verified copy, then the record, then
@@ -311,112 +200,18 @@ func (m *move) copyOver(ctx context.Context, confirm func(context.Context) error
 	if err != nil {
 		return err
 	}
-	facts := bson.D{{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}, {Key: "verified_at", Value: now}, {Key: "evidence", Value: string(rundb.Cached)}}
-	if err := m.finish(ctx, rundb.Transferred, facts); err != nil {
+	facts := bson.D{{Key: "location", Value: m.to}, {Key: "claim.target", Value: m.from},
+		{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}, {Key: "verified_at", Value: now}, {Key: "evidence", Value: string(rundb.Cached)}}
+	if err := m.held.Set(ctx, facts); err != nil {
+		return err
+	}
+	// Only now is the old one not needed.
+	if _, err := t.take(ctx); err != nil {
+		return err
+	}
+	if err := m.finish(ctx); err != nil {
 		return err
 	}
 	m.event(ctx, "moved", fmt.Sprintf("from %s to %s, another file system", m.from, m.to))
-	// Only now is the old one not needed. What fails here leaves a stray.
-	if _, err := t.take(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("the copy is at %s, and its record too, but the old one could not be moved into the trash (cax stray shows it): %w", m.to, err)
-	}
 	return nil
-}
-
-// settle ends a move that failed or was left: the record says where the dataset is.
-func (m *move) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(m.env.Policy.ShutdownGrace, 30*time.Second))
-	defer cancel()
-	disk := m.env.remotes.local()
-	_, aerr := disk.Lstat(ctx, m.from)
-	_, berr := disk.Lstat(ctx, m.to)
-	for _, err := range []error{aerr, berr} {
-		if err != nil && !errors.Is(err, transfer.ErrNotExist) {
-			return m.unsettled(err)
-		}
-	}
-	if aerr != nil && berr == nil {
-		// Nobody here has seen that these are the bytes that were moved.
-		if err := m.finish(ctx, rundb.Verifying, nil); err != nil {
-			return m.unsettled(err)
-		}
-		m.event(ctx, "moved", fmt.Sprintf("a move from %s was interrupted after the dataset was in its new place; it has to be verified", m.from))
-		return nil
-	}
-	// The dataset never left its place, or a copy of it was made whose source is not
-	// gone. What was staged is of no use to anybody.
-	for _, claim := range append([]string{m.held.ID}, m.held.Copy.Claim.Left.Continue...) {
-		part := path.Join(path.Dir(m.to), transfer.StagingName(path.Base(m.to), claim))
-		if err := disk.Remove(ctx, part); err != nil {
-			return m.unsettled(err)
-		}
-		// The trash folder was made for after the record's change, and is empty.
-		trash := trashOf(m.from, claim)
-		if _, err := disk.Lstat(ctx, trash+"/data"); errors.Is(err, transfer.ErrNotExist) {
-			err = disk.Remove(ctx, trash)
-			if err != nil {
-				return m.unsettled(err)
-			}
-		}
-	}
-	if aerr == nil && berr == nil {
-		other, err := m.env.namedBy(ctx, m.to)
-		if err != nil {
-			return m.unsettled(err)
-		}
-		if other == nil {
-			f := &Discrepancy{Path: m.to, Run: m.run.ID, Number: m.run.Number, Name: m.run.Name, Key: m.was.Key,
-				Why: fmt.Sprintf("a move from %s ended before the record was changed, and the dataset is still there", m.from)}
-			if _, err := m.env.toQuarantine(ctx, f); err != nil {
-				return m.unsettled(err)
-			}
-		}
-	}
-	if err := m.held.Finish(ctx, bson.D{{Key: "status", Value: string(rundb.Transferred)}}); err != nil {
-		return m.unsettled(err)
-	}
-	m.event(ctx, "not moved", "the move ended before it was done, and the record is as it was")
-	return nil
-}
-
-func (m *move) unsettled(err error) error {
-	return fmt.Errorf("the record still says that it is being moved; AddChecksum, or cax reconcile --repair, settles that: %w", err)
-}
-
-// settleMove takes over a move whose process has ended or is silent, and settles it.
-// ErrNotNeeded if there is none any more.
-func (e *Env) settleMove(ctx context.Context, r *rundb.Run, c rundb.Copy) error {
-	if c.Claim == nil || c.Claim.Kind != rundb.ClaimMove {
-		return ErrNotNeeded
-	}
-	claim := rundb.Claim{Kind: rundb.ClaimMove, Target: c.Claim.Target, Owner: e.Owner,
-		Left: rundb.Leftovers{Continue: append([]string{c.Claim.ID}, c.Claim.Left.Continue...)}}
-	held, err := e.Store.Reclaim(ctx, r.ID, c, rundb.Verifying, claim)
-	if errors.Is(err, rundb.ErrConflict) {
-		return ErrNotNeeded
-	}
-	if err != nil {
-		return err
-	}
-	m := &move{env: e, run: r, was: c, from: c.Location, to: c.Claim.Target, held: held}
-	if !e.Site.Contains(m.to) || !e.Site.Contains(m.from) {
-		return fmt.Errorf("%s: the record says that it is moved from %q to %q, which is outside the directories of %s", r, m.from, m.to, e.Site.Name)
-	}
-	return m.settle(ctx)
-}
-
-// settleFound settles a move that Reconcile found.
-func (e *Env) settleFound(ctx context.Context, f *Discrepancy) error {
-	r, c, err := e.again(ctx, f)
-	if err != nil {
-		return err
-	}
-	now, err := e.Store.Now(ctx)
-	if err != nil {
-		return err
-	}
-	if c.Claim == nil || e.liveness(c.Claim, now) == ownerAlive {
-		return ErrNotNeeded
-	}
-	return e.settleMove(ctx, r, c)
 }

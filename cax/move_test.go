@@ -175,7 +175,7 @@ func TestMoveFails(t *testing.T) {
 	if diff := cmp.Diff(was, l.raw("B")); diff != "" || !isThere(was.Location) || isThere(to) {
 		t.Errorf("(-before +after):\n%s", diff)
 	}
-	l.did("B", "not moved")
+	l.did("B", "move settled")
 	l.agrees("B")
 }
 
@@ -190,7 +190,7 @@ func TestMoveCrash(t *testing.T) {
 			t.Run(map[bool]string{false: "rename, ", true: "across, "}[across]+next, func(t *testing.T) {
 				stride := 1
 				if across && os.Getenv("CAX_INTEGRATION") == "" {
-					stride = 5
+					stride = 4
 				}
 				step := 0
 				for ; crashMove(t, across, next, step); step += stride {

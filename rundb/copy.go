@@ -87,7 +87,7 @@ type Claim struct {
 	ID        string // random, 128 bit, hexadecimal: the fencing token
 	Kind      ClaimKind
 	Source    string // host of the copy that is read; "" if none
-	Target    string // where the copy is moved, for ClaimMove; else ""
+	Target    string // for ClaimMove the other place: where the copy goes, and once that is its location, where it was; else ""
 	Owner     Owner
 	Seq       int64     // raised by each heartbeat
 	Heartbeat time.Time // of the last one, by the database server's clock
