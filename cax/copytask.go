@@ -73,9 +73,8 @@ func (t copyTask) Select(env *Env) []Candidates {
 			if to.Verify == verifyRemote {
 				unfinished.Statuses = append(unfinished.Statuses, rundb.Verifying)
 			}
-			q := rundb.Query{Names: env.Site.DatasetList, From: youngerThan(env, to, typ)}
-			fresh, again := q, q
-			fresh.Missing = &rundb.Missing{Have: have, At: to.Name}
+			fresh, again := rundb.Query{Names: env.Site.DatasetList}, rundb.Query{Names: env.Site.DatasetList}
+			fresh.Missing, fresh.From = &rundb.Missing{Have: have, At: to.Name}, youngerThan(env, to, typ)
 			again.Copies = []rundb.CopyMatch{have, unfinished}
 			cs = append(cs, Candidates{fresh, remote.Name}, Candidates{again, remote.Name})
 		}
@@ -218,15 +217,14 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 		return say(Call, fmt.Sprintf("%q cannot be the name of a dataset at %s", path.Base(src.Location), to.Name),
 			fmt.Sprintf("rename the dataset at %s, and its record with it", from.Name))
 	}
-	if k.Type == rundb.Raw && to.Purge != nil && !env.Only.Named() && !t.now {
+	dst, ok := r.Copy(d.Key)
+	if !ok && k.Type == rundb.Raw && to.Purge != nil && !env.Only.Named() && !t.now {
 		age := now.Sub(r.Start)
 		if limit := time.Duration(*to.Purge) * 24 * time.Hour; age > limit {
 			return say(Skip, fmt.Sprintf("the run is %d days old and %s purges raw data after %d", int(age.Hours()/24), to.Name, *to.Purge),
 				"name the run with --run to copy it all the same")
 		}
 	}
-
-	dst, ok := r.Copy(d.Key)
 	if err := env.outages.of(remote.Name, env.Clock.elapsed()); err != nil && (!ok || dst.Status != rundb.Transferred) {
 		return say(Wait, fmt.Sprintf("%s failed a short while ago and is left alone for now: %v", remote.Name, err), "")
 	}
@@ -250,7 +248,7 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 		}
 		if dst.Error == nil {
 			return say(Wait, fmt.Sprintf("the copy at %s was left as an error by other software", to.Name),
-				fmt.Sprintf("RetryStalledTransfer of %s frees it when its files have not grown for %v", to.Name, env.Policy.StalledAfter))
+				fmt.Sprintf("RetryStalledTransfer of %s frees it when its files have not grown for %s", to.Name, inWords(env.Policy.StalledAfter)))
 		}
 		d.What = "retry"
 		if !t.now && !env.Only.Named() && !env.Policy.due(dst.Error, now) {
@@ -274,7 +272,7 @@ func (t copyTask) decideClaimed(env *Env, d Decision, dst *rundb.Copy, to *Site,
 	c := dst.Claim
 	if c == nil {
 		return say(Wait, fmt.Sprintf("the copy at %s is under way by software that holds no claim", to.Name),
-			fmt.Sprintf("RetryStalledTransfer frees it when its files have not grown for %v", env.Policy.StalledAfter))
+			fmt.Sprintf("RetryStalledTransfer frees it when its files have not grown for %s", inWords(env.Policy.StalledAfter)))
 	}
 	who := fmt.Sprintf("pid %d on %s for %s", c.Owner.PID, c.Owner.Host, c.Owner.Site)
 	entitled := c.Owner.Site == env.Site.Name ||
