@@ -210,7 +210,7 @@ func (t badChecksumTask) planRepair(ctx context.Context, env *Env, r *rundb.Run,
 		return say(Call, fmt.Sprintf("the copy is damaged or gone (%s), and no site that can be reached from here has a good one", c.Error.Text),
 			"bring a good copy back, from tape or from wherever there is one; nothing was deleted: what is left of this one is in its place, or beside it")
 	}
-	i := c.Error.Tries % len(all)
+	i := max(0, c.Error.Tries-1) % len(all) // the first failure was to find it
 	a := Action{}
 	for n, remote := range slices.Concat(all[i:], all[:i]) {
 		task := copyTask{heal: true, now: asked}
