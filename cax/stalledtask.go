@@ -198,13 +198,13 @@ func (t stalledTask) decide(env *Env, r *rundb.Run, c *rundb.Copy, now time.Time
 		d.Until = time.Time{}
 	}
 	if !c.Created.IsZero() && now.Sub(c.Created) < env.Policy.StalledAlert {
-		return say(Wait, fmt.Sprintf("%s, and was begun %s ago", what, ago(now, c.Created)), "")
+		return say(Wait, fmt.Sprintf("%s, and was begun %s ago", what, inWords(now.Sub(c.Created))), "")
 	}
 	if g == nil {
 		if err := env.outages.of(to.Name, env.Clock.elapsed()); err != nil {
 			return say(Wait, fmt.Sprintf("%s; %s failed a short while ago and is left alone for now: %v", what, to.Name, err), "")
 		}
-		d, _ = say(Wait, fmt.Sprintf("%s; it is freed when its files have not grown for %v", what, env.Policy.StalledAfter), "")
+		d, _ = say(Wait, fmt.Sprintf("%s; it is freed when its files have not grown for %s", what, inWords(env.Policy.StalledAfter)), "")
 		return d, true
 	}
 	return t.decideGrowth(env, d, c, what, now, g), false
@@ -230,25 +230,38 @@ func (t stalledTask) decideGrowth(env *Env, d Decision, c *rundb.Copy, what stri
 	named := env.Once && env.Only.Named()
 	switch {
 	case idle < env.Policy.StalledAlert:
-		d.Verb, d.Why = Wait, fmt.Sprintf("%s, and its files (%s) grew %s ago", what, size, idle.Round(time.Second))
+		d.Verb, d.Why = Wait, fmt.Sprintf("%s, and its files (%s) grew %s ago", what, size, inWords(idle))
 	case idle < env.Policy.StalledAfter && !g.told:
 		d.Verb, d.What, d.Until = Do, "tell", time.Time{}
-		d.Why = fmt.Sprintf("%s, and its files (%s) have not grown for %s", what, size, idle.Round(time.Second))
-		d.Next = fmt.Sprintf("see whether it still runs; after %v without growth it is begun anew", env.Policy.StalledAfter)
+		d.Why = fmt.Sprintf("%s, and its files (%s) have not grown for %s", what, size, inWords(idle))
+		d.Next = fmt.Sprintf("see whether it still runs; after %s without growth it is begun anew", inWords(env.Policy.StalledAfter))
 	case idle < env.Policy.StalledAfter:
-		d.Verb, d.Why = Wait, fmt.Sprintf("%s, and its files (%s) have not grown for %s", what, size, idle.Round(time.Second))
+		d.Verb, d.Why = Wait, fmt.Sprintf("%s, and its files (%s) have not grown for %s", what, size, inWords(idle))
 		d.Next = "see whether it still runs"
 	case g.unchanged < env.Policy.LeaseExpired && !named:
 		// A clock that was set forward makes a living copy look old.
 		d.Verb, d.Until = Wait, time.Time{}
-		d.Why = fmt.Sprintf("%s, and its files (%s) seem not to have grown for %s; they are watched for %v first", what, size, idle.Round(time.Second), env.Policy.LeaseExpired)
+		d.Why = fmt.Sprintf("%s, and its files (%s) seem not to have grown for %s; they are watched for %s first", what, size, inWords(idle), inWords(env.Policy.LeaseExpired))
 		d.Next = "the daemon frees it then; cax --once does it if the run is named"
 	default:
 		d.Verb, d.Until = Do, time.Time{}
-		d.Why = fmt.Sprintf("%s, and its files (%s) have not grown for %s", what, size, idle.Round(time.Second))
+		d.Why = fmt.Sprintf("%s, and its files (%s) have not grown for %s", what, size, inWords(idle))
 		d.Next = "CopyPush or CopyPull begin it anew, and keep aside what is there"
 	}
 	return d
+}
+
+// inWords is a length of time for people: "3 days", "26h", "5m", "12s".
+func inWords(d time.Duration) string {
+	switch d = max(0, d); {
+	case d >= 3*day:
+		return fmt.Sprintf("%d days", int(d/day))
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh", int(d/time.Hour))
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm", int(d/time.Minute))
+	}
+	return fmt.Sprintf("%ds", int(d/time.Second))
 }
 
 // decideClaimed decides about a claim that perhaps no copy task takes over.
@@ -259,7 +272,7 @@ func (t stalledTask) decideClaimed(env *Env, d Decision, r *rundb.Run, c *rundb.
 	}
 	k := c.Claim
 	who := fmt.Sprintf("pid %d on %s for %s", k.Owner.PID, k.Owner.Host, k.Owner.Site)
-	heard := fmt.Sprintf("last heard of %s ago", ago(now, k.Heartbeat))
+	heard := fmt.Sprintf("last heard of %s ago", inWords(now.Sub(k.Heartbeat)))
 	switch {
 	case c.Status != rundb.Transferring && !(c.Status == rundb.Verifying && to != env.Site && to.unattended()):
 		return say(Skip, fmt.Sprintf("the copy is %s by %s, %s", c.Status, who, heard), "")
