@@ -61,7 +61,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:                runDaemon,
 		Commands: []*cli.Command{
 			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(), scrubCommand(),
-			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), purgeCommand(),
+			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), mvCommand(), strayCommand(), purgeCommand(), reconcileCommand(),
 			dbCommand(), versionCommand(),
 		},
 	}
