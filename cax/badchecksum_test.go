@@ -371,6 +371,36 @@ func TestTwoAgainstTheManifest(t *testing.T) {
 	}
 }
 
+// TestAgreementIsRemembered: that the first of two copies was repaired before the
+// second was read does not hide that they agreed.
+func TestAgreementIsRemembered(t *testing.T) {
+	l := threeCopies(t)
+	for _, s := range []string{"B", "C"} {
+		flip(t, l.raw(s).Location+"/a.zip")
+	}
+	l.reverify("B")
+	l.due("B")
+	l.must("B")
+	l.whole("B")
+	l.reverify("C")
+	if c := l.raw("C"); c.Error == nil || c.Error.Class != ClassDispute || !strings.Contains(c.Error.Text, "found at B") {
+		t.Fatalf("record %+v", c)
+	}
+	l.due("C")
+	if sum := l.must("C"); sum.Done != 1 { // the report
+		t.Errorf("%+v", sum)
+	}
+	if sum := l.must("C"); sum.Done != 0 || sum.Calls == 0 {
+		t.Errorf("%+v, want a call and nothing done", sum)
+	}
+	if len(l.asides("C")) != 0 || l.raw("C").Status != rundb.Failed {
+		t.Error("what is disputed was repaired")
+	}
+	if got, _ := l.events("C"); !slices.Contains(got, "dispute") {
+		t.Errorf("events %q", got)
+	}
+}
+
 // TestSameDamageIsNoAgreement: that the same file is missing, or empty, in two copies
 // is damage that both met.
 func TestSameDamageIsNoAgreement(t *testing.T) {

@@ -149,7 +149,7 @@ func damaged(c *rundb.Copy) bool {
 	if c.Error == nil || c.Status != rundb.Failed && c.Status != rundb.Transferring {
 		return false
 	}
-	return c.Error.Class == ClassCorrupt || c.Error.Class == ClassMissing || c.Error.Found != "" || !c.VerifiedAt.IsZero()
+	return ofBytes(c.Error.Class) || c.Error.Found != "" || !c.VerifiedAt.IsZero()
 }
 
 // partial reports whether a copy is damaged, but may have files that others lack.

@@ -9,9 +9,11 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/rundb"
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 // A finding is the error of a copy whose bytes are not those of the dataset. print
@@ -74,6 +76,34 @@ func foundSum(err error, sum checksum.Sum) error {
 	return &finding{err: err, print: "sum:" + sum.String()}
 }
 
+// errDispute: a copy has the wrong bytes that were found in another one before.
+var errDispute = errors.New("two copies agree with each other against the manifest")
+
+// contested turns the error of a copy in which something was found into errDispute,
+// if the same was found in a copy of another domain before, even if that one was
+// repaired since.
+func (e *Env) contested(ctx context.Context, r *rundb.Run, k rundb.Key, err error) error {
+	print := printOf(err)
+	if print == "" {
+		return err
+	}
+	for ev, everr := range e.Store.Events(ctx, r.ID) {
+		if everr != nil {
+			return errors.Join(err, everr)
+		}
+		if ev.Key.Type != k.Type || ev.Key.Version != k.Version || e.Config.Domain(ev.Key.Host) == e.Config.Domain(k.Host) {
+			continue
+		}
+		for _, f := range ev.Evidence {
+			if f.Key == "found" && f.Value == print {
+				return &finding{print: print, err: fmt.Errorf("%w: what was found at %s on %s was found at %s too: %w",
+					errDispute, ev.Key.Host, ev.Time.UTC().Format(time.DateOnly), k.Host, err)}
+			}
+		}
+	}
+	return err
+}
+
 // printOf is the print of what was found; "" if the error tells of nothing found.
 func printOf(err error) string {
 	var f *finding
@@ -83,22 +113,39 @@ func printOf(err error) string {
 	return ""
 }
 
+// foundEvidence is what was found, as it stands in an event.
+func foundEvidence(err error) bson.D {
+	if print := printOf(err); print != "" {
+		return bson.D{{Key: "found", Value: print}}
+	}
+	return nil
+}
+
 // disputed reports whether two independent copies of a dataset agree with each
 // other against its manifest or its master: in copies of two domains the same wrong
-// bytes were found, or transferred copies of two domains share a checksum that is not
+// bytes were found, now or before ([Env.contested]), or transferred copies of two domains share a checksum that is not
 // the master's, or that two others do not share. Who is right is then for a person
 // to find out, and no copy is repaired. It is decided from the records alone.
 func disputed(cfg *Config, r *rundb.Run, k rundb.Key) (why string, ok bool) {
 	prints := map[string][]string{}
 	for c := range r.Copies(rundb.CopyMatch{Types: []rundb.Type{k.Type}, Versions: []string{k.Version}}) {
-		if c.Error != nil && c.Error.Found != "" && c.Status != rundb.Transferred {
+		if c.Error == nil || c.Status == rundb.Transferred {
+			continue
+		}
+		if c.Error.Found != "" {
 			prints[c.Error.Found] = append(prints[c.Error.Found], c.Host)
+		}
+		if c.Error.Class == ClassDispute {
+			why = c.Error.Text
 		}
 	}
 	for _, hosts := range prints {
 		if domains(cfg, hosts) > 1 {
 			return fmt.Sprintf("the copies at %s have the same bytes, and these are not those of the manifest", strings.Join(hosts, " and ")), true
 		}
+	}
+	if why != "" {
+		return why, true
 	}
 	v := master(cfg, r, k.Type, k.Version)
 	if v.sum.IsZero() {

@@ -24,6 +24,7 @@ const (
 	ClassMissing     = "missing"     // the source, or the copy to verify, is not there
 	ClassSource      = "source"      // the source changed while it was copied
 	ClassCorrupt     = "corrupt"     // bytes are not what the manifest says
+	ClassDispute     = "dispute"     // the same wrong bytes were found in another copy: who is right is for a person to say
 	ClassConflict    = "conflict"    // checksums of other copies leave no right answer
 	ClassUnsupported = "unsupported" // the method cannot do it
 	ClassInvalid     = "invalid"     // names or settings that cannot be used
@@ -40,6 +41,7 @@ func classify(err error) string {
 		{transfer.ErrHostKey, ClassHostKey},
 		{transfer.ErrAuth, ClassAuth},
 		{transfer.ErrNoSpace, ClassSpace},
+		{errDispute, ClassDispute},
 		{transfer.ErrSourceChanged, ClassSource}, // before corrupt: it may say how it differs by now
 		{transfer.ErrCorrupt, ClassCorrupt},
 		{checksum.ErrCorrupt, ClassCorrupt},
@@ -66,6 +68,11 @@ func classify(err error) string {
 
 // errConflict: copies of a run disagree, so that none can be called right.
 var errConflict = errors.New("checksums of the copies disagree")
+
+// ofBytes reports whether a failure of this class says that a copy is damaged or gone.
+func ofBytes(class string) bool {
+	return class == ClassCorrupt || class == ClassMissing || class == ClassDispute
+}
 
 // ofRemote reports whether a failure of this class is one of the remote as a
 // whole: the next dataset would meet it too.

@@ -39,7 +39,7 @@ func (e *Env) reread(ctx context.Context, r *rundb.Run, c *rundb.Copy, o reading
 	if c.Status != rundb.Transferred && c.Status != rundb.Verifying && c.Status != rundb.Failed {
 		return fmt.Errorf("%s: the copy at %s is %s: there is nothing to verify yet", r, c.Host, c.Status)
 	}
-	if c.Status == rundb.Failed && c.Error != nil && c.Error.Class != ClassCorrupt && c.Error.Class != ClassMissing {
+	if c.Status == rundb.Failed && c.Error != nil && !ofBytes(c.Error.Class) {
 		// Its transfer has failed: what the error says is needed to go on.
 		return fmt.Errorf("%s: the copy at %s has not come through (%s): there is nothing to verify yet", r, c.Host, c.Error.Class)
 	}
@@ -107,13 +107,14 @@ func (e *Env) unverified(ctx context.Context, r *rundb.Run, c *rundb.Copy, v *ve
 	if nerr != nil {
 		return errors.Join(err, nerr)
 	}
+	err = e.contested(ctx, r, c.Key, err)
 	fail := e.Policy.failure(c.Error, err, now)
-	what, evidence := "damaged", bson.D{{Key: "class", Value: fail.Class}}
+	what, evidence := "damaged", append(bson.D{{Key: "class", Value: fail.Class}}, foundEvidence(err)...)
 	set := bson.D{{Key: "error", Value: fail.BSON()}}
-	switch fail.Class {
-	case ClassCorrupt, ClassMissing:
+	switch {
+	case ofBytes(fail.Class):
 		set = append(set, bson.E{Key: "status", Value: string(rundb.Failed)})
-	case ClassConflict:
+	case fail.Class == ClassConflict:
 		what, evidence = "conflict", v.evidence()
 	default:
 		return err

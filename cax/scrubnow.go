@@ -98,7 +98,7 @@ func (e *Env) scrubOne(ctx context.Context, item scrubItem, o ScrubOptions, pace
 	d := Decision{Task: "Scrub", Verb: Do, What: "scrub", Key: k, Why: "asked for by " + e.Store.By}
 	d.about(r)
 	again := reading{d: d, keep: true, pace: pace}
-	if c.Status == rundb.Failed && (c.Error.Class == ClassCorrupt || c.Error.Class == ClassMissing) || c.Status == rundb.Transferred {
+	if c.Status == rundb.Failed && ofBytes(c.Error.Class) || c.Status == rundb.Transferred {
 		s.Found = e.reread(ctx, r, &c, again)
 	} else {
 		s.Found = fmt.Errorf("%s at %s: %s", r, k.Host, c.Error.Text)
@@ -110,7 +110,7 @@ func (e *Env) scrubOne(ctx context.Context, item scrubItem, o ScrubOptions, pace
 		s.Outcome = ScrubGood
 	case errors.Is(s.Found, rundb.ErrConflict):
 		s.Outcome, s.Err, s.Found = ScrubBusy, errors.New("its record has changed meanwhile"), nil
-	case c.Status == rundb.Transferred && class != ClassCorrupt && class != ClassMissing:
+	case c.Status == rundb.Transferred && !ofBytes(class):
 		s.Outcome, s.Err, s.Found = ScrubFailed, s.Found, nil
 	default:
 		err = e.heal(ctx, &s, again)

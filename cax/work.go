@@ -111,12 +111,13 @@ func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err 
 	if nerr != nil {
 		now = w.env.Clock.now()
 	}
+	err = w.env.contested(ctx, w.run, w.d.Key, err)
 	fail := w.env.Policy.failure(w.before, err, now)
 	if w.keep == "" {
 		fail.Left = w.leaves(err)
 	}
 	status = rundb.Failed
-	if w.keep != "" && fail.Class != ClassCorrupt && fail.Class != ClassMissing {
+	if w.keep != "" && !ofBytes(fail.Class) {
 		status = w.keep
 	}
 	ferr := w.held.Finish(ctx, bson.D{{Key: "status", Value: string(status)}, {Key: "error", Value: fail.BSON()}})
@@ -125,7 +126,8 @@ func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err 
 	}
 	if w.before == nil || w.before.Class != fail.Class || w.before.Text != fail.Text {
 		// The same failure again is counted in the record, not told again.
-		w.event(ctx, happened(fail.Class), err.Error(), bson.D{{Key: "class", Value: fail.Class}, {Key: "tries", Value: int32(fail.Tries)}, {Key: "next_try", Value: fail.NextTry}})
+		w.event(ctx, happened(fail.Class), err.Error(), append(bson.D{{Key: "class", Value: fail.Class}, {Key: "tries", Value: int32(fail.Tries)},
+			{Key: "next_try", Value: fail.NextTry}}, foundEvidence(err)...))
 	}
 	return w.error(err)
 }
