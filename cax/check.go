@@ -35,6 +35,8 @@ const (
 	AboutWrite      = "write"
 	AboutSpace      = "space"
 	AboutStorage    = "storage" // whether two sites are one
+
+	AboutPermissions = "permissions" // of the key permissions
 )
 
 // A Finding is what one probe found.
@@ -63,6 +65,7 @@ func (e *Env) Check(ctx context.Context) iter.Seq[Finding] {
 		defer c.clean(ctx)
 		c.runDB(ctx)
 		c.self(ctx)
+		c.permissions()
 		for _, r := range e.checkedRemotes() {
 			if c.over(ctx) {
 				return

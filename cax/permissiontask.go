@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"time"
 
 	"github.com/cax-go/cax/rundb"
@@ -115,6 +116,26 @@ func (t permissionTask) decide(env *Env, r *rundb.Run, c *rundb.Copy, g *grant) 
 		d.Verb, d.Why = Do, "it was not yet done: "+p.String()
 	}
 	return d
+}
+
+// permissions looks whether this machine knows what SetPermission is to set.
+func (c *checkup) permissions() {
+	for _, typ := range []rundb.Type{rundb.Raw, rundb.Processed} {
+		p := c.env.Site.permission(typ)
+		if p == nil {
+			continue
+		}
+		f := Finding{Site: c.env.Site.Name, What: AboutPermissions, Grade: CheckOK, Text: fmt.Sprintf("%s copies get %s", typ, p)}
+		g, err := p.grant()
+		switch {
+		case err != nil:
+			f.Grade, f.Text, f.Remedy = CheckFail, fmt.Sprintf("of %s copies: %v", typ, err), "correct permissions of the site, or make it known here"
+		case g.uid >= 0 && os.Geteuid() != 0 && os.Geteuid() != g.uid:
+			f.Grade, f.Text = CheckWarn, fmt.Sprintf("%s copies are to belong to %s, and we are not root", typ, p.Owner)
+			f.Remedy = "run the daemon as root or as that account, or leave owner out"
+		}
+		c.say(f)
+	}
 }
 
 // run gives one copy its permissions, and notes it on the record.

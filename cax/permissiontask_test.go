@@ -214,6 +214,13 @@ func TestPermissionErrors(t *testing.T) {
 			if tc.path != "" {
 				t.Setenv("PATH", tc.path)
 			}
+			found := false
+			for f := range l.env("A").Check(t.Context()) {
+				found = found || f.What == AboutPermissions && f.Grade == CheckFail && strings.Contains(f.Text, tc.says)
+			}
+			if !found {
+				t.Errorf("cax check does not say %s", tc.says)
+			}
 			d := NewDaemon(l.env("A"))
 			d.Tasks = []Task{permissionTask{}}
 			if _, err := d.Once(t.Context()); err == nil || !strings.Contains(err.Error(), tc.says) {
