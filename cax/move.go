@@ -201,7 +201,8 @@ func (m *move) copyOver(ctx context.Context, confirm func(context.Context) error
 		return err
 	}
 	facts := bson.D{{Key: "location", Value: m.to}, {Key: "claim.target", Value: m.from},
-		{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}, {Key: "verified_at", Value: now}, {Key: "evidence", Value: string(rundb.Cached)}}
+		{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}, {Key: "verified_at", Value: now}, {Key: "evidence", Value: string(rundb.Cached)},
+		{Key: "permissions", Value: nil}} // its files are new
 	if err := m.held.Set(ctx, facts); err != nil {
 		return err
 	}
