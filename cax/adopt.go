@@ -40,8 +40,11 @@ func (e *Env) adoptable(ctx context.Context, i *item, typ rundb.Type) (*manifest
 	}
 	q := &rundb.Query{Names: runNames(path.Base(i.path))}
 	for r, err := range e.Store.Find(ctx, q) {
+		if errors.Is(err, rundb.ErrInvalid) {
+			continue // it is told about where the survey meets it
+		}
 		if err != nil {
-			return nil, ctx.Err() // such runs are told about where the survey meets them
+			return nil, err
 		}
 		for _, t := range []rundb.Type{typ, rundb.Untriggered} {
 			k := rundb.Key{Type: t, Version: i.version, Host: e.Site.Name}

@@ -114,8 +114,3 @@ func (f Discrepancy) MarshalJSON() ([]byte, error) {
 		Refused string          `json:"refused,omitempty"`
 	}{f.Kind, f.Verb, f.Path, f.Bytes, f.Files, changed, f.Number, f.Name, f.Key.Type, f.Key.Version, f.Key.Host, f.Why, f.Next, f.Remedy, f.Refused})
 }
-
-// run is the run of a finding, as far as an event names it.
-func (f *Discrepancy) run() *rundb.Run {
-	return &rundb.Run{ID: f.Run, Number: f.Number, Name: f.Name}
-}

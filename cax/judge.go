@@ -57,7 +57,7 @@ func (s *survey) cannotJudge(e *Env, p *shelf) (Discrepancy, bool) {
 	}
 	f := Discrepancy{Kind: Unmounted, Verb: Call, Path: p.dir, Next: "see that it is mounted; nothing in it is called lost until then"}
 	if n == 0 && p.err != nil {
-		f.Why = fmt.Sprintf("%v; no record leads there", p.err)
+		f.Verb, f.Why = Skip, fmt.Sprintf("%v; no record leads there", p.err)
 		f.Next = fmt.Sprintf("make the directory, or correct the configuration of %s", e.Site.Name)
 		return f, true
 	}
@@ -66,7 +66,8 @@ func (s *survey) cannotJudge(e *Env, p *shelf) (Discrepancy, bool) {
 		return f, true
 	}
 	for _, i := range p.items {
-		if !strings.HasPrefix(path.Base(i.path), ".") {
+		// What we left there ourselves shows that it is the right disk.
+		if base := path.Base(i.path); !strings.HasPrefix(base, ".") || base == quarantineName || i.left.Kind != "" {
 			return f, false
 		}
 	}
@@ -103,10 +104,16 @@ func (s *survey) ofRecord(e *Env, r *record, silent map[*shelf]bool) (fs []Discr
 	if c.Status == rundb.Purging {
 		say(HalfDeleted, Wait, "", "EmptyTrash finishes it", "a deletion was begun and not finished")
 	}
-	if c.Claim != nil || !settledStatus(c.Status) || e.Site.Dir(c.Type) == "" {
+	if o := s.sharer(r); o != nil {
+		say(Duplicate, Call, "", "delete the record that is wrong by hand", "%s (%s) has a record of the same place", o.run, o.copy.Key)
+	}
+	if c.Claim != nil || !settledStatus(c.Status) {
 		return fs
 	}
 	if !c.InPlace && !e.Site.Contains(c.Location) {
+		if e.Site.Dir(c.Type) == "" {
+			return fs // of a sort that does not lie on this site's disks
+		}
 		say(Outside, Call, "", "correct the location in the run database, or the site's dir_* keys", "the location is outside the directories of %s", e.Site.Name)
 		return fs
 	}
@@ -126,6 +133,17 @@ func (s *survey) ofRecord(e *Env, r *record, silent map[*shelf]bool) (fs []Discr
 			"the record says %d files of %d bytes, there are %d of %d", c.Files, c.Size, r.extent.files, r.extent.bytes)
 	}
 	return fs
+}
+
+// sharer is another copy of this site with a record of the same place; nil if there
+// is none.
+func (s *survey) sharer(r *record) *record {
+	for _, o := range s.at[path.Clean(r.copy.Location)] {
+		if o != r && o.here {
+			return o
+		}
+	}
+	return nil
 }
 
 // ofTwins says what to do about several records of one copy. The one that stays is
@@ -169,7 +187,7 @@ func (s *survey) ofItem(e *Env, p *shelf, i *item, named map[string]bool, refuse
 		return s.ofAside(e, i, say)
 	case i.left.Kind == transfer.Trash && i.trash != nil && i.bare && s.knows(i.left.Claim):
 		return f, false // a deletion begins
-	case i.left.Kind == transfer.Trash && i.trash != nil && i.bare && len(s.unread) == 0:
+	case i.left.Kind == transfer.Trash && i.trash != nil && i.bare && len(s.unread) == 0 && s.any():
 		return say(InTrash, Do, RemovePart, "", "a trash folder into which nothing was moved before its maker ended")
 	case i.left.Kind == transfer.Trash && i.trash != nil:
 		return say(InTrash, Call, "", "", "%v", i.trash)
@@ -204,6 +222,8 @@ func (s *survey) ofPart(e *Env, i *item, say sayer) (Discrepancy, bool) {
 	switch why := "staging of a claim that no record knows"; {
 	case len(s.unread) > 0:
 		return say(OrphanPart, Call, "", "", "%s; but not all records could be read", why)
+	case !s.any():
+		return say(OrphanPart, Call, "", "", "%s; but the run database names no copy of %s: is it the right one?", why, e.Site.Name)
 	case !s.settled(e, i):
 		return say(OrphanPart, Wait, "", "", "%s; it changed within %s", why, e.Policy.Settled)
 	case s.goodHere(i.owner):
@@ -276,12 +296,17 @@ func (s *survey) ofStray(e *Env, i *item, refused string, f *Discrepancy, say sa
 	return say(Stray, Do, Quarantine, "", why)
 }
 
+// any reports whether the run database names a copy of this site.
+func (s *survey) any() bool {
+	return slices.ContainsFunc(s.records, func(r *record) bool { return r.here })
+}
+
 // refusal says why no stray of a directory is moved away; "" if they can be.
 func (s *survey) refusal(e *Env, p *shelf, named map[string]bool) string {
 	if len(s.unread) > 0 {
 		return fmt.Sprintf("%d runs could not be read, which may name it", len(s.unread))
 	}
-	if !slices.ContainsFunc(s.records, func(r *record) bool { return r.here }) {
+	if !s.any() {
 		return fmt.Sprintf("the run database names no copy of %s: is it the right one?", e.Site.Name)
 	}
 	var all, leaving int64

@@ -80,8 +80,10 @@ func (e *Env) markMissing(ctx context.Context, f *Discrepancy) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(e.Site.Dir(c.Type)); err != nil {
-		return err // its disk has gone away meanwhile
+	for _, dir := range e.Site.dirs() {
+		if _, err := os.Stat(dir); below(c.Location, path.Clean(dir)) && err != nil {
+			return err // its disk has gone away meanwhile
+		}
 	}
 	if _, err := os.Lstat(c.Location); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(ErrNotNeeded, err)

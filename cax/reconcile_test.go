@@ -359,6 +359,14 @@ func TestReconcileDuplicates(t *testing.T) {
 			}
 			f := l.only("B", Duplicate, tc.verb, map[Verb]Remedy{Do: DropRecord}[tc.verb])
 			if tc.verb == Call {
+				if twin.Location != was.Location {
+					must(t, os.Rename(was.Location, twin.Location)) // which is no folder to look into
+					for _, f := range l.reconcile("B") {
+						if f.Kind == Stray {
+							t.Errorf("%s", f)
+						}
+					}
+				}
 				return
 			}
 			l.mend("B", f)
@@ -504,6 +512,44 @@ func TestReconcileDirectories(t *testing.T) {
 	write(t, b.DirProcessed+"/minitree.root", "x")
 	if fs := l.reconcile("B"); len(fs) != 1 { // the folder mini, now
 		t.Errorf("found %v", fs)
+	}
+}
+
+// TestReconcileFolders: what lies beside a dataset that is not directly in the
+// directory of the site is seen.
+func TestReconcileFolders(t *testing.T) {
+	l := newPair(t)
+	b := l.site("B")
+	must(t, os.Mkdir(b.DirRaw+"/old", 0o755))
+	if _, err := l.env("B").Move(t.Context(), l.raw("B").Location, b.DirRaw+"/old/"+runName); err != nil {
+		t.Fatal(err)
+	}
+	l.agrees("B")
+	write(t, b.DirRaw+"/old/dark", "x")
+	write(t, b.DirRaw+"/old/."+runName+".cax-part-0123/data", "x")
+	got := map[string]Remedy{}
+	for _, f := range l.reconcile("B") {
+		got[strings.TrimPrefix(f.Path, b.DirRaw)] = f.Remedy
+		l.mend("B", f)
+	}
+	if diff := cmp.Diff(map[string]Remedy{"/old/dark": Quarantine, "/old/." + runName + ".cax-part-0123": RemovePart}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	l.agrees("B")
+}
+
+// TestReconcileOnePlace: two copies of one place are a person's.
+func TestReconcileOnePlace(t *testing.T) {
+	l := newPair(t)
+	c := l.raw("B")
+	c.Type = rundb.Untriggered
+	if err := l.store.Driver.Update(t.Context(), &rundb.Update{Run: l.run().ID, Push: &c}); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range l.reconcile("B") {
+		if f.Kind != Duplicate || f.Verb != Call {
+			t.Errorf("%s", f)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func (r *reconciled) due(now time.Duration) bool {
 
 func (t reconcileTask) Look(_ context.Context, env *Env) iter.Seq2[Action, error] {
 	return func(yield func(Action, error) bool) {
-		if env.Once || !env.reconciled.due(env.Clock.elapsed()) {
+		if env.Once || env.DryRun || !env.reconciled.due(env.Clock.elapsed()) {
 			return
 		}
 		d := Decision{Task: t.Name(), Verb: Do, What: "reconcile", Key: rundb.Key{Host: env.Site.Name}, Why: "once a day"}

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +18,10 @@ import (
 type survey struct {
 	shelves  []*shelf
 	records  []*record
-	unread   []error   // runs that could not be read: what they name is not known
-	wall     time.Time // this machine's clock, which times of files are compared with
-	now      time.Time // the database's
+	at       map[string][]*record // by clean location
+	unread   []error              // runs that could not be read: what they name is not known
+	wall     time.Time            // this machine's clock, which times of files are compared with
+	now      time.Time            // the database's
 	liveness func(*rundb.Claim) liveness
 }
 
@@ -94,139 +93,16 @@ func (e *Env) survey(ctx context.Context) (*survey, error) {
 	if err := s.read(ctx, e); err != nil {
 		return nil, err
 	}
+	if err := s.open(ctx, e); err != nil {
+		return nil, err
+	}
+	s.connect()
 	for _, r := range s.records {
 		if err := r.look(ctx, e.Site); err != nil {
 			return nil, err
 		}
 	}
 	return s, s.ask(ctx, e)
-}
-
-// list lists the directories of this site and the folders of versions in them.
-func (s *survey) list(ctx context.Context, e *Env) error {
-	for _, typ := range []rundb.Type{rundb.Raw, rundb.Processed} {
-		dir := e.Site.Dir(typ)
-		if dir == "" || slices.ContainsFunc(s.shelves, func(p *shelf) bool { return p.dir == path.Clean(dir) }) {
-			continue
-		}
-		p := &shelf{dir: path.Clean(dir), typ: typ}
-		s.shelves = append(s.shelves, p)
-		for _, site := range e.Config.Sites {
-			p.foreign = p.foreign || site.DirMinitrees != "" && path.Clean(site.DirMinitrees) == p.dir || site.DirTSM != "" && path.Clean(site.DirTSM) == p.dir
-		}
-		es, err := os.ReadDir(p.dir)
-		if err != nil {
-			p.err = err
-			continue
-		}
-		for _, d := range es {
-			at := p.dir + "/" + d.Name()
-			switch version, ok := strings.CutPrefix(d.Name(), "pax_"); {
-			case reserved(e.Config, at) || d.Name() == "lost+found":
-			case ok && d.IsDir():
-				inner, err := os.ReadDir(at)
-				if err != nil {
-					p.items = append(p.items, &item{path: at, err: err})
-					continue
-				}
-				for _, d := range inner {
-					if in := at + "/" + d.Name(); !reserved(e.Config, in) {
-						p.items = append(p.items, &item{path: in, version: version})
-					}
-				}
-			default:
-				p.items = append(p.items, &item{path: at})
-			}
-		}
-		for _, i := range p.items {
-			if i.err == nil {
-				i.tree, i.err = measureTree(ctx, i.path)
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			i.left, _ = transfer.ParseLeftover(path.Base(i.path))
-		}
-	}
-	return nil
-}
-
-// reserved reports whether a path is, or holds, a directory of some site: never a
-// dataset.
-func reserved(c *Config, p string) bool {
-	for _, s := range c.Sites {
-		for _, d := range s.dirs() {
-			if d = path.Clean(d); d == p || below(d, p) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// measureTree gives the extent of a file or a directory. A link to a file counts as
-// that file, as when a dataset is copied; other links are not followed.
-func measureTree(ctx context.Context, root string) (t tree, err error) {
-	st, err := os.Lstat(root)
-	if err != nil {
-		return t, err
-	}
-	t.changed = st.ModTime()
-	if !st.IsDir() {
-		if st.Mode()&fs.ModeSymlink != 0 {
-			if to, err := os.Stat(root); err == nil {
-				st = to
-			}
-		}
-		if st.Mode().IsRegular() {
-			t.files, t.bytes = 1, st.Size()
-		}
-		return t, nil
-	}
-	err = walkTree(ctx, root, func(_ string, own, led fs.FileInfo) {
-		if m := own.ModTime(); m.After(t.changed) {
-			t.changed = m
-		}
-		if led.Mode().IsRegular() {
-			t.files++
-			t.bytes += led.Size()
-		}
-	})
-	return t, err
-}
-
-// walkTree calls f for all that is below a directory: its path from there, what it
-// is, and what it leads to if it is a link. What goes meanwhile is left out.
-func walkTree(ctx context.Context, root string, f func(rel string, own, led fs.FileInfo)) error {
-	return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if p == root {
-			return err
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		own, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		led := own
-		if own.Mode()&fs.ModeSymlink != 0 {
-			if to, err := os.Stat(p); err == nil {
-				led = to
-			}
-		}
-		f(p[len(root)+1:], own, led)
-		return nil
-	})
 }
 
 // sharing are the hosts whose records can name what lies here: this site, and those
@@ -266,7 +142,12 @@ func (s *survey) read(ctx context.Context, e *Env) error {
 			s.records = append(s.records, n)
 		}
 	}
-	s.connect()
+	s.at = map[string][]*record{}
+	for _, r := range s.records {
+		if p := path.Clean(r.copy.Location); r.copy.Location != "" {
+			s.at[p] = append(s.at[p], r)
+		}
+	}
 	return nil
 }
 
@@ -351,25 +232,33 @@ func (s *survey) ask(ctx context.Context, e *Env) error {
 	return nil
 }
 
-// named are the paths that records name, with all folders that hold them.
-func (s *survey) named() map[string]bool {
+// names are the paths that records name: as the place of a copy, of a second record
+// of it, or as where it is moved.
+func (s *survey) names() map[string]bool {
 	n := map[string]bool{}
 	add := func(p string) {
-		for p = path.Clean(p); len(p) > 1 && !n[p]; p = path.Dir(p) {
-			n[p] = true
+		if p != "" {
+			n[path.Clean(p)] = true
 		}
 	}
 	for _, r := range s.records {
-		if r.copy.Location != "" {
-			add(r.copy.Location)
-		}
+		add(r.copy.Location)
 		for _, t := range r.twins {
-			if t.Location != "" {
-				add(t.Location)
-			}
+			add(t.Location)
 		}
-		if c := r.copy.Claim; c != nil && c.Target != "" {
+		if c := r.copy.Claim; c != nil {
 			add(c.Target)
+		}
+	}
+	return n
+}
+
+// named are these paths, with all folders that hold them.
+func (s *survey) named() map[string]bool {
+	n := map[string]bool{}
+	for p := range s.names() {
+		for ; len(p) > 1 && !n[p]; p = path.Dir(p) {
+			n[p] = true
 		}
 	}
 	return n
