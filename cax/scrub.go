@@ -143,36 +143,45 @@ func (t scrubTask) Look(ctx context.Context, env *Env) iter.Seq2[Action, error] 
 		if !env.Policy.scrubs() || env.Policy.Scrub.At(env.Clock.now()) <= 0 {
 			return
 		}
-		s := &env.scrubbing
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.busy {
-			return
-		}
-		if !s.has || len(s.list) == 0 || env.Clock.elapsed()-s.made > day {
-			list, err := env.scrubList(ctx, rundb.Transferred)
-			if err != nil {
-				yield(Action{}, err)
-				return
-			}
-			s.list, s.made, s.has = list, env.Clock.elapsed(), true
-		}
-		if len(s.list) == 0 {
-			return
-		}
-		now, err := env.Store.Now(ctx)
-		if err != nil {
+		d, ok, err := t.next(ctx, env)
+		switch {
+		case err != nil:
 			yield(Action{}, err)
-			return
+		case ok:
+			yield(Action{Decision: d, remote: scrubSlots, apply: func(ctx context.Context) error { return t.run(ctx, env) }}, nil)
 		}
-		first := &s.list[0]
-		d := t.decide(env, &rundb.Run{ID: first.run, Name: first.name, Number: first.num}, &first.copy, now)
-		if d.Verb == Wait && first.copy.Claim == nil {
-			return // nothing is due
-		}
-		d.Verb = Do // what cannot be read is passed over
-		yield(Action{Decision: d, remote: scrubSlots, apply: func(ctx context.Context) error { return t.run(ctx, env) }}, nil)
 	}
+}
+
+// next decides about the copy that has waited longest; false if none is due.
+func (t scrubTask) next(ctx context.Context, env *Env) (Decision, bool, error) {
+	s := &env.scrubbing
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy {
+		return Decision{}, false, nil
+	}
+	if !s.has || len(s.list) == 0 || env.Clock.elapsed()-s.made > day {
+		list, err := env.scrubList(ctx, rundb.Transferred)
+		if err != nil {
+			return Decision{}, false, err
+		}
+		s.list, s.made, s.has = list, env.Clock.elapsed(), true
+	}
+	if len(s.list) == 0 {
+		return Decision{}, false, nil
+	}
+	now, err := env.Store.Now(ctx)
+	if err != nil {
+		return Decision{}, false, err
+	}
+	first := &s.list[0]
+	d := t.decide(env, &rundb.Run{ID: first.run, Name: first.name, Number: first.num}, &first.copy, now)
+	if d.Verb == Wait && first.copy.Claim == nil {
+		return d, false, nil // nothing is due
+	}
+	d.Verb = Do // what cannot be read is passed over
+	return d, true, nil
 }
 
 // run reads what is due: in a daemon one copy, of a single cycle as much as the
