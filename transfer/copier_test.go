@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,6 +177,22 @@ func TestTargetTaken(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestNobodyKnowsWhichIsRight: where nothing vouches for either of two copies, neither
+// is moved.
+func TestNobodyKnowsWhichIsRight(t *testing.T) {
+	j, _, to := sites(t, some)
+	j.Manifest = nil
+	other := maps.Clone(some)
+	other["a"] = "alphA"
+	transfertest.MakeTree(t, to, other)
+	if _, err := new(transfer.Copier).Copy(t.Context(), j); !errors.Is(err, transfer.ErrExist) {
+		t.Errorf("error %v, want ErrExist", err)
+	}
+	if b, err := os.ReadFile(to + "/a"); string(b) != "alphA" {
+		t.Errorf("what stood there is now %q (%v)", b, err)
 	}
 }
 

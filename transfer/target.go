@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 
 	"github.com/cax-go/cax/checksum"
@@ -56,7 +57,8 @@ func (r *run) moveAside(ctx context.Context) error {
 }
 
 // sameAsTarget compares the target with the source and returns the manifest of
-// both, nil if they differ.
+// both, nil if they differ. ErrExist if they differ in bytes alone and nothing is
+// known that would tell which of them is right.
 func (r *run) sameAsTarget(ctx context.Context) (*checksum.Manifest, error) {
 	there, err := list(ctx, r.Target, r.watch.alive)
 	if errors.Is(err, ErrInvalid) {
@@ -78,8 +80,16 @@ func (r *run) sameAsTarget(ctx context.Context) (*checksum.Manifest, error) {
 		}
 	}
 	bad, err := r.differing(ctx, r.Target, m)
-	if err != nil || len(bad) > 0 {
+	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	if len(bad) == 0 {
+		return m, nil
+	}
+	if r.Manifest == nil && r.Legacy.IsZero() {
+		return nil, &Error{Op: "copy", Place: r.Target.Backend.String(), Path: r.Target.Path, Kind: ErrExist,
+			Err:  fmt.Errorf("the same files stand there with other bytes, and nothing says which are right: %w", differ(bad)),
+			Hint: "find out which copy is right, move the other one away, and give the right one a checksum with cax verify --repair-manifest"}
+	}
+	return nil, nil
 }
