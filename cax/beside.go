@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -125,9 +126,21 @@ func readBeside(file, site string) (*manifestBeside, error) {
 		return nil, err
 	}
 	defer f.Close()
-	bad := func(err error) error { return fmt.Errorf("%s: %w: %w", file, checksum.ErrFormat, err) }
-	in := bufio.NewReader(f)
-	line, err := in.ReadBytes('\n')
+	b, err := parseBeside(f, site)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return b, nil
+}
+
+// maxBesideHead bounds the first line.
+const maxBesideHead = 1 << 20
+
+// parseBeside reads the text of such a file.
+func parseBeside(r io.Reader, site string) (*manifestBeside, error) {
+	bad := func(err error) error { return fmt.Errorf("line 1: %w: %w", checksum.ErrFormat, err) }
+	in := bufio.NewReaderSize(r, maxBesideHead)
+	line, err := in.ReadSlice('\n')
 	if err != nil {
 		return nil, bad(err)
 	}
@@ -154,10 +167,7 @@ func readBeside(file, site string) (*manifestBeside, error) {
 		return nil, bad(errors.New("its first line does not name a run"))
 	}
 	b.manifest, err = checksum.ReadJSON(in)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return b, nil
+	return b, err
 }
 
 // sameNames reports whether a dataset has the files of a manifest, by names and

@@ -218,3 +218,22 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// FuzzParseBeside: what is read from such a file names a run and has a whole
+// manifest, or is an error.
+func FuzzParseBeside(f *testing.F) {
+	const head = `{"cax_dataset":1,"run":"56e81d1f0000000000000001","number":7,"name":"160315_1432","detector":"tpc","start":"2016-03-15T14:32:00Z","type":"raw"}` + "\n"
+	const manifest = `{"manifest":1,"entries":0,"files":0,"bytes":0,"root":"sha256:0"}` + "\n"
+	for _, s := range []string{head + manifest, head, manifest + head, "", "\n", `{"cax_dataset":1}` + "\n" + manifest} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b, err := parseBeside(strings.NewReader(text), "B")
+		if err != nil {
+			return
+		}
+		if b.run.Name == "" || b.run.Detector == "" || b.run.Start.IsZero() || b.key.Type == "" || b.key.Host != "B" || b.manifest.Check() != nil {
+			t.Errorf("%+v", b)
+		}
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -70,15 +72,15 @@ func TestMove(t *testing.T) {
 // twoFileSystems is a disk on which a dataset cannot be renamed to a path. crash is
 // asked before each operation; nil: never.
 func twoFileSystems(to string, crash func() error) transfer.Backend {
-	first := true
+	var first atomic.Bool
+	first.Store(true)
 	return transfertest.FaultyDisk{Faulty: transfertest.NewFaulty(local.New(nil), transfertest.Faults{Before: func(_ context.Context, op transfertest.Op) error {
 		if crash != nil {
 			if err := crash(); err != nil {
 				return err
 			}
 		}
-		if first && op.Name == "Rename" && op.Path == to {
-			first = false
+		if op.Name == "Rename" && op.Path == to && first.Swap(false) {
 			return &transfer.Error{Op: "rename", Path: to, Kind: transfer.ErrTransient, Err: syscall.EXDEV}
 		}
 		return nil
@@ -216,8 +218,11 @@ func crashMove(t *testing.T, across bool, next string, step int) (died bool) {
 	from, to := l.raw("B").Location, l.site("B").DirRaw+"/moved"
 	e := l.env("B")
 	e.Owner.PID = 1 << 30 // so that it is known to be gone
+	var mu sync.Mutex // files are copied side by side
 	n := 0
 	crash := func() error {
+		mu.Lock()
+		defer mu.Unlock()
 		n++
 		if died = died || n > step; died {
 			return errCrash
