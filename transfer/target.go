@@ -88,7 +88,7 @@ func (r *run) sameAsTarget(ctx context.Context) (*checksum.Manifest, error) {
 	}
 	if r.Manifest == nil && r.Legacy.IsZero() {
 		return nil, &Error{Op: "copy", Place: r.Target.Backend.String(), Path: r.Target.Path, Kind: ErrExist,
-			Err:  fmt.Errorf("the same files stand there with other bytes, and nothing says which are right: %w", differ(bad)),
+			Err:  fmt.Errorf("the same files stand there with other bytes, and nothing says which are right: %v", differ(bad)), // %v: it is no damage, nobody knows
 			Hint: "find out which copy is right, move the other one away, and give the right one a checksum with cax verify --repair-manifest"}
 	}
 	return nil, nil
