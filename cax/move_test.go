@@ -192,7 +192,7 @@ func TestMoveCrash(t *testing.T) {
 			t.Run(map[bool]string{false: "rename, ", true: "across, "}[across]+next, func(t *testing.T) {
 				stride := 1
 				if across && os.Getenv("CAX_INTEGRATION") == "" {
-					stride = 4
+					stride = 9
 				}
 				step := 0
 				for ; crashMove(t, across, next, step); step += stride {
@@ -218,7 +218,7 @@ func crashMove(t *testing.T, across bool, next string, step int) (died bool) {
 	from, to := l.raw("B").Location, l.site("B").DirRaw+"/moved"
 	e := l.env("B")
 	e.Owner.PID = 1 << 30 // so that it is known to be gone
-	var mu sync.Mutex // files are copied side by side
+	var mu sync.Mutex     // files are copied side by side
 	n := 0
 	crash := func() error {
 		mu.Lock()
