@@ -191,8 +191,8 @@ func TestMoveCrash(t *testing.T) {
 		for _, next := range []string{"cycle", "repair", "again"} {
 			t.Run(map[bool]string{false: "rename, ", true: "across, "}[across]+next, func(t *testing.T) {
 				stride := 1
-				if across && os.Getenv("CAX_INTEGRATION") == "" {
-					stride = 9
+				if os.Getenv("CAX_INTEGRATION") == "" {
+					stride = map[bool]int{false: 2, true: 14}[across]
 				}
 				step := 0
 				for ; crashMove(t, across, next, step); step += stride {
