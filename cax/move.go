@@ -76,18 +76,29 @@ func (e *Env) Move(ctx context.Context, from, to string) (*rundb.Run, error) {
 	if err != nil {
 		return r, fmt.Errorf("move %s to %s: %w", from, to, err)
 	}
-	e.moveManifest(ctx, from, to)
+	e.moveManifest(ctx, r.ID, c.Key, from)
 	e.Log.Info("moved", zap.String("run", r.String()), zap.String("from", from), zap.String("to", to))
 	return r, nil
 }
 
-// moveManifest moves the manifest beside a dataset along with it. It can be written
-// again (cax manifest --save), so a failure is only told.
-func (e *Env) moveManifest(ctx context.Context, from, to string) {
-	name := func(p string) string { return path.Join(path.Dir(p), transfer.ManifestName(path.Base(p))) }
-	err := e.remotes.local().Rename(ctx, name(from), name(to))
-	if err != nil && !errors.Is(err, transfer.ErrNotExist) {
-		e.Log.Warn("the manifest beside the dataset was not moved with it", zap.String("file", name(from)), zap.Error(err))
+// moveManifest brings the manifest beside a dataset, if there is one, to its new
+// place. It can be written again (cax manifest --save), so a failure is only told.
+func (e *Env) moveManifest(ctx context.Context, id rundb.ID, k rundb.Key, from string) {
+	old := path.Join(path.Dir(from), transfer.ManifestName(path.Base(from)))
+	disk := e.remotes.local()
+	if _, err := disk.Lstat(ctx, old); errors.Is(err, transfer.ErrNotExist) {
+		return
+	}
+	r, err := e.Store.Get(ctx, id)
+	if err == nil {
+		c, _ := r.Copy(k)
+		_, _, err = e.SaveManifest(ctx, r, &c)
+	}
+	if err == nil {
+		err = disk.Remove(ctx, old)
+	}
+	if err != nil {
+		e.Log.Warn("the manifest beside the dataset was not moved with it", zap.String("file", old), zap.Error(err))
 	}
 }
 

@@ -26,6 +26,7 @@ func TestMove(t *testing.T) {
 			l := newPair(t)
 			was := l.raw("B")
 			to := l.site("B").DirRaw + "/moved"
+			beside, _ := l.save("B")
 			e := l.env("B")
 			e.DryRun = true
 			if _, err := e.Move(t.Context(), was.Location, to); err != nil || isThere(to) {
@@ -43,6 +44,9 @@ func TestMove(t *testing.T) {
 				t.Errorf("the record is %+v", c)
 			}
 			transfertest.SameTree(t, l.raw("A").Location, to)
+			if isThere(beside) || !isThere(l.site("B").DirRaw+"/"+transfer.ManifestName("moved")) {
+				t.Errorf("the manifest beside it was not moved: %v", l.tree("B"))
+			}
 			l.did("B", "intent")
 			l.did("B", "moved")
 			l.agrees("B")
