@@ -53,6 +53,7 @@ type model struct {
 	ops    int
 	faults bool
 	procs  map[string]*proc // the running daemon of each site
+	broken string           // what went wrong
 	trail  []string
 }
 
@@ -146,11 +147,21 @@ func (m *model) say(format string, args ...any) {
 	m.trail = append(m.trail, fmt.Sprintf("%*s", 2*m.depth, "")+fmt.Sprintf(format, args...))
 }
 
-// fail ends the test with the way that led here.
+// fail notes what went wrong, with the way that led here, and stops everything. It may
+// be called from any goroutine; test says it.
 func (m *model) fail(format string, args ...any) {
-	m.t.Helper()
-	n := max(0, len(m.trail)-400)
-	m.t.Fatalf("seed %d: %s\n%s", m.seed, fmt.Sprintf(format, args...), strings.Join(m.trail[n:], "\n"))
+	if m.broken == "" {
+		n := max(0, len(m.trail)-400)
+		m.broken = fmt.Sprintf("seed %d: %s\n%s", m.seed, fmt.Sprintf(format, args...), strings.Join(m.trail[n:], "\n"))
+	}
+}
+
+// test ends the test if something went wrong.
+func (m *model) test() {
+	if m.broken != "" {
+		m.t.Helper()
+		m.t.Fatal(m.broken)
+	}
 }
 
 // start starts a process at a site, in place of the one that runs there.
@@ -179,7 +190,7 @@ func (m *model) chance(n int) bool { return m.faults && m.rnd.IntN(n) == 0 }
 // no more.
 func (p *proc) step(op string) error {
 	m := p.m
-	if p.dead {
+	if p.dead || m.broken != "" {
 		return errDead
 	}
 	m.ops++
@@ -241,7 +252,7 @@ func (p *proc) task(t Task) {
 	m.say("%s: %s", p.site, t.Name())
 	for _, o := range p.env.origins(ctx, t, p.env.considered(t, false)) {
 		for a, err := range o.actions {
-			if err != nil || p.dead {
+			if err != nil || p.dead || m.broken != "" {
 				break
 			}
 			if a.Verb != Do {
@@ -251,6 +262,10 @@ func (p *proc) task(t Task) {
 			err := a.Apply(ctx)
 			if err != nil {
 				m.say("%s: → %v", p.site, err)
+			}
+			var bug *defect
+			if errors.As(err, &bug) {
+				m.fail("%s: %s\n%s", p.site, bug, bug.stack)
 			}
 			p.env.outages.note(a.remote, err, p.env.Policy, m.up)
 		}

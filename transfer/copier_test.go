@@ -196,6 +196,25 @@ func TestNobodyKnowsWhichIsRight(t *testing.T) {
 	}
 }
 
+// TestTargetIsRightAndSourceIsNot: what stands at the target and is what the record says
+// is adopted, although the source was damaged meanwhile.
+func TestTargetIsRightAndSourceIsNot(t *testing.T) {
+	j, from, to := sites(t, some)
+	j.Legacy, _ = j.Manifest.LegacySum(checksum.SHA512)
+	j.Manifest = nil
+	transfertest.MakeTree(t, to, some)
+	if err := os.WriteFile(from+"/a", []byte("alphA"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	res, err := new(transfer.Copier).Copy(t.Context(), j)
+	if err != nil || !res.Adopted {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if b, err := os.ReadFile(to + "/a"); string(b) != "alpha" {
+		t.Errorf("what stood there is now %q (%v)", b, err)
+	}
+}
+
 // TestResume: what is finished is not sent again, and a partial file goes on.
 func TestResume(t *testing.T) {
 	j, from, to := sites(t, some)

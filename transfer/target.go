@@ -70,6 +70,9 @@ func (r *run) sameAsTarget(ctx context.Context) (*checksum.Manifest, error) {
 	if len(compare(r.source, there)) > 0 {
 		return nil, nil
 	}
+	if r.Manifest == nil && !r.Legacy.IsZero() {
+		return r.targetByRecord(ctx, there)
+	}
 	m := r.Manifest
 	if m == nil {
 		if m, err = r.hashAll(ctx, r.Source, r.source); err != nil {
@@ -92,4 +95,19 @@ func (r *run) sameAsTarget(ctx context.Context) (*checksum.Manifest, error) {
 			Hint: "find out which copy is right, move the other one away, and give the right one a checksum with cax verify --repair-manifest"}
 	}
 	return nil, nil
+}
+
+// targetByRecord compares what stands at the target, whose names and sizes are right,
+// with the sum on record, and returns its manifest; nil if it differs. The source is
+// not asked: it may be the one that is damaged.
+func (r *run) targetByRecord(ctx context.Context, there *listing) (*checksum.Manifest, error) {
+	m, err := r.hashAll(ctx, r.Target, there)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := m.LegacySum(r.Legacy.Algorithm())
+	if err != nil || sum != r.Legacy {
+		return nil, nil
+	}
+	return m, nil
 }
