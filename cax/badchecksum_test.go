@@ -1,6 +1,7 @@
 package cax
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -305,23 +306,27 @@ func TestMissingChecksum(t *testing.T) {
 }
 
 // TestLastCopyIsLeft: where no other copy is good, a damaged one stays as it is and a
-// person is called.
+// person is called. When that person has mended it, this is noticed.
 func TestLastCopyIsLeft(t *testing.T) {
 	l := newLab(t)
 	l.register()
-	flip(t, l.raw("A").Location+"/a.zip")
+	bad := l.raw("A").Location + "/a.zip"
+	flip(t, bad)
 	l.reverify("A")
-	l.due("A")
-	sum := l.must("A")
-	if sum.Calls != 1 || sum.Done != 0 {
+	if sum := l.must("A"); sum.Calls != 1 || sum.Done != 0 {
 		t.Errorf("%+v, want one call", sum)
 	}
-	if len(l.asides("A")) != 0 {
-		t.Error("the last copy was moved")
+	l.due("A")
+	if _, err := l.once("A"); !errors.Is(err, checksum.ErrCorrupt) {
+		t.Errorf("error %v, want that it is still damaged", err)
 	}
-	if _, err := os.Lstat(l.raw("A").Location + "/big.zip"); err != nil {
-		t.Error(err)
+	if a := l.raw("A"); len(l.asides("A")) != 0 || a.Status != rundb.Failed || a.Error.Tries != 2 {
+		t.Errorf("record %+v, moved aside: %q", a, l.asides("A"))
 	}
+	flip(t, bad)
+	l.due("A")
+	l.must("A")
+	l.whole("A")
 }
 
 // TestTwoAgainstTheManifest: two independent copies that agree with each other

@@ -152,9 +152,10 @@ func damaged(c *rundb.Copy) bool {
 	return ofBytes(c.Error.Class) || c.Error.Found != "" || !c.VerifiedAt.IsZero()
 }
 
-// partial reports whether a copy is damaged, but may have files that others lack.
+// partial reports whether a copy was good once and is damaged, so that it may have
+// files that others lack.
 func partial(c *rundb.Copy) bool {
-	return c.Status == rundb.Failed && c.Claim == nil && c.Error != nil && c.Error.Class == ClassCorrupt
+	return c.Status == rundb.Failed && c.Claim == nil && c.Error != nil && c.Error.Class == ClassCorrupt && !c.VerifiedAt.IsZero()
 }
 
 // planRepair decides about a copy whose bytes are damaged or gone. asked tells that
@@ -207,6 +208,12 @@ func (t badChecksumTask) planRepair(ctx context.Context, env *Env, r *rundb.Run,
 				return say(Wait, fmt.Sprintf("the copy at %s is %s, and there is no other", o.Host, o.Status), "")
 			}
 		}
+		if !asked && c.Status == rundb.Failed && ofBytes(c.Error.Class) && t.mayBeMended(env, c, now) {
+			d.Verb, d.What, d.Why = Do, "read again", "the copy was damaged or gone, no other one is good, and somebody may have mended it"
+			return Action{Decision: d, apply: func(ctx context.Context) error {
+				return env.rereadIf(ctx, r.ID, *c, reading{d: d})
+			}}, nil
+		}
 		return say(Call, fmt.Sprintf("the copy is damaged or gone (%s), and no site that can be reached from here has a good one", c.Error.Text),
 			"bring a good copy back, from tape or from wherever there is one; nothing was deleted: what is left of this one is in its place, or beside it")
 	}
@@ -227,6 +234,20 @@ func (t badChecksumTask) planRepair(ctx context.Context, env *Env, r *rundb.Run,
 		}
 	}
 	return a, nil
+}
+
+// mayBeMended reports whether it is time to read a damaged copy again that cannot be
+// replaced: as often as other failures are tried again at first, and once a day when
+// that did not help, because it may be large.
+func (badChecksumTask) mayBeMended(env *Env, c *rundb.Copy, now time.Time) bool {
+	const often = 8
+	switch {
+	case env.Only.Named():
+		return true
+	case c.Error.Tries > often:
+		return now.Sub(c.Error.NextTry) >= day
+	}
+	return env.Policy.due(c.Error, now)
 }
 
 // sources are the sites from which a damaged copy can be fetched, the best first:
