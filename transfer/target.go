@@ -18,7 +18,9 @@ func (r *run) lookAtTarget(ctx context.Context) (adopted bool, err error) {
 	} else if err != nil {
 		return false, err
 	}
-	if !r.Suspect {
+	// What was found to be bad may have been mended meanwhile, under another name of
+	// the same storage.
+	if !r.Suspect || r.Manifest != nil || !r.Legacy.IsZero() {
 		m, err := r.sameAsTarget(ctx)
 		if err != nil {
 			return false, err
