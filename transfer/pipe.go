@@ -86,7 +86,7 @@ func (p *pipe) striped(ctx context.Context, dst WriterAt) error {
 	g.SetLimit(inFlight)
 	front := &front{offset: p.offset, ready: map[int64]int64{}}
 	noted := p.offset
-	syncs, sctx := errgroup.WithContext(gctx)
+	syncs := new(errgroup.Group)
 	var failed error
 	for {
 		buf, err := p.take(gctx)
@@ -120,18 +120,21 @@ func (p *pipe) striped(ctx context.Context, dst WriterAt) error {
 			if failed = syncs.Wait(); failed != nil {
 				break
 			}
-			syncs, sctx = errgroup.WithContext(gctx)
+			syncs = new(errgroup.Group)
 			syncs.Go(func() error {
-				_, err := dst.Sync(sctx)
+				_, err := dst.Sync(gctx)
 				if err == nil {
 					p.journal.reached(p.file, reached)
 				}
-				return orEnded(sctx, err)
+				return orEnded(gctx, err)
 			})
 		}
 	}
+	// The group's context ends when it has been waited for: a sync under way must not
+	// take that for its own end.
+	serr := syncs.Wait()
 	err := g.Wait()
-	if serr := syncs.Wait(); err == nil {
+	if err == nil {
 		err = serr
 	}
 	if err == nil {

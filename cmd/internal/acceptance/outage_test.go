@@ -37,6 +37,9 @@ func (w *world) lock() (unlock func()) {
 // and commits nothing; when the run database answers again, the next one goes on.
 func TestRunDatabaseLockedForLong(t *testing.T) {
 	each(t, func(t *testing.T, method int, pull bool) {
+		if !long() && method%3 != 0 {
+			t.Skip("with CAX_INTEGRATION=1")
+		}
 		remote := map[bool]string{false: "b", true: "a"}[pull]
 		w := newWorld(t, options{method: methods[method].method, sshd: methods[method].sshd, pull: pull, policy: slowPolicy(),
 			site: map[string]map[string]any{remote: {"bandwidth": "500kB/s"}}})
@@ -150,6 +153,9 @@ func TestDaemonsOutlastServer(t *testing.T) {
 		}
 		t.Run(f.name, func(t *testing.T) {
 			each(t, func(t *testing.T, method int, pull bool) {
+				if !long() && (method == 0) != (f.name == "server killed midway") || !long() && method%3 != 0 {
+					t.Skip("with CAX_INTEGRATION=1")
+				}
 				remote := map[bool]string{false: "b", true: "a"}[pull]
 				// rsync tells of its progress once a second: less patience would end every try.
 				w := newWorld(t, options{method: methods[method].method, sshd: methods[method].sshd, pull: pull,
