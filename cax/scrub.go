@@ -143,45 +143,48 @@ func (t scrubTask) Look(ctx context.Context, env *Env) iter.Seq2[Action, error] 
 		if !env.Policy.scrubs() || env.Policy.Scrub.At(env.Clock.now()) <= 0 {
 			return
 		}
-		d, ok, err := t.next(ctx, env)
-		switch {
-		case err != nil:
-			yield(Action{}, err)
-		case ok:
-			yield(Action{Decision: d, remote: scrubSlots, apply: func(ctx context.Context) error { return t.run(ctx, env) }}, nil)
+		first, err := env.scrubbing.next(ctx, env)
+		if first == nil && err == nil {
+			return
 		}
+		if err != nil {
+			yield(Action{}, err)
+			return
+		}
+		now, err := env.Store.Now(ctx)
+		if err != nil {
+			yield(Action{}, err)
+			return
+		}
+		d := t.decide(env, &rundb.Run{ID: first.run, Name: first.name, Number: first.num}, &first.copy, now)
+		if d.Verb == Wait && first.copy.Claim == nil {
+			return // nothing is due
+		}
+		d.Verb = Do // what cannot be read is passed over
+		yield(Action{Decision: d, remote: scrubSlots, apply: func(ctx context.Context) error { return t.run(ctx, env) }}, nil)
 	}
 }
 
-// next decides about the copy that has waited longest; false if none is due.
-func (t scrubTask) next(ctx context.Context, env *Env) (Decision, bool, error) {
-	s := &env.scrubbing
+// next is the copy at the head of the list, which is made anew when it is a day old
+// or at its end; nil if there is none, or if a scrub is under way.
+func (s *scrubbing) next(ctx context.Context, env *Env) (*scrubItem, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.busy {
-		return Decision{}, false, nil
+		return nil, nil
 	}
 	if !s.has || len(s.list) == 0 || env.Clock.elapsed()-s.made > day {
 		list, err := env.scrubList(ctx, rundb.Transferred)
 		if err != nil {
-			return Decision{}, false, err
+			return nil, err
 		}
 		s.list, s.made, s.has = list, env.Clock.elapsed(), true
 	}
 	if len(s.list) == 0 {
-		return Decision{}, false, nil
+		return nil, nil
 	}
-	now, err := env.Store.Now(ctx)
-	if err != nil {
-		return Decision{}, false, err
-	}
-	first := &s.list[0]
-	d := t.decide(env, &rundb.Run{ID: first.run, Name: first.name, Number: first.num}, &first.copy, now)
-	if d.Verb == Wait && first.copy.Claim == nil {
-		return d, false, nil // nothing is due
-	}
-	d.Verb = Do // what cannot be read is passed over
-	return d, true, nil
+	first := s.list[0]
+	return &first, nil
 }
 
 // run reads what is due: in a daemon one copy, of a single cycle as much as the
