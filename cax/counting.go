@@ -80,6 +80,7 @@ type Minimum struct {
 	Domains int // distinct failure domains
 }
 
+// String gives it for people.
 func (m Minimum) String() string { return fmt.Sprintf("%d copies in %d domains", m.Copies, m.Domains) }
 
 // minimum is what a deletion at a site has to leave.

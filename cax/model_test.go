@@ -250,7 +250,7 @@ func (m *model) healthy(name string) {
 		m.must(err)
 		for _, e := range es {
 			// Where nobody can say what is right, a person will.
-			if l, ok := transfer.ParseLeftover(e.Name()); ok && l.Kind != transfer.Aside && !(unknown && l.Base == name) {
+			if l, ok := transfer.ParseLeftover(e.Name()); ok && l.Base == name && l.Kind != transfer.Aside && !unknown {
 				m.fail("left at %s: %s", s.Name, e.Name())
 			}
 		}

@@ -66,8 +66,13 @@ func (t emptyTrashTask) Look(ctx context.Context, env *Env) iter.Seq2[Action, er
 			a := Action{}
 			if err == nil {
 				var b *trash
-				if b, err = openTrash(ctx, env.remotes.local(), dir); err == nil {
+				switch b, err = openTrash(ctx, env.remotes.local(), dir); {
+				case err == nil:
 					a = t.decide(env, b, now)
+				case errors.Is(err, transfer.ErrCorrupt):
+					a = Action{Decision: Decision{Task: t.Name(), Verb: Call, What: "unlink", Key: rundb.Key{Host: env.Site.Name}, Why: err.Error(),
+						Next: "cax reconcile --repair removes it if there is nothing in it"}}
+					err = nil
 				}
 			}
 			if !yield(a, err) {
