@@ -44,7 +44,7 @@ func TestExplainLife(t *testing.T) {
 		"under way without a claim for long": {copy: bson.D{{Key: "status", Value: "transferring"}, {Key: "creation_time", Value: time.Now().Add(-30 * time.Hour)}},
 			want: []string{"RetryStalledTransfer wait freed when its files have not grown for 24h"}},
 		"damaged": {copy: bson.D{{Key: "status", Value: "error"}, {Key: "error", Value: (&rundb.CopyError{Class: ClassCorrupt, Text: "it broke", Tries: 1}).BSON()}},
-			want: []string{"RetryBadChecksumTransfer call no site that can be reached"}, answer: "damaged or gone (it broke)"},
+			want: []string{"RetryBadChecksumTransfer do no other one is good, and somebody may have mended it"}, answer: "damaged or gone", next: "(read again)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			change := tc.config

@@ -21,8 +21,6 @@ type fault struct {
 
 	policy map[string]any
 	slow   bool // the cause comes when a part was copied, over a slow link
-	pull   bool // only for a pull
-	push   bool // only for a push
 
 	// cause brings the trouble about, and returns what ends it.
 	cause func(w *world, remote string) (end func())
