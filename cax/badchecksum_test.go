@@ -11,6 +11,7 @@ import (
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/rundb"
+	"github.com/cax-go/cax/transfer"
 	"github.com/cax-go/cax/transfer/transfertest"
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -327,6 +328,38 @@ func TestLastCopyIsLeft(t *testing.T) {
 	l.due("A")
 	l.must("A")
 	l.whole("A")
+}
+
+// TestMendedByHand: what a try to replace a copy left in staging goes when the copy
+// turns out to be good again.
+func TestMendedByHand(t *testing.T) {
+	l := threeCopies(t)
+	for _, s := range []string{"A", "B", "C"} {
+		flip(t, l.raw(s).Location+"/a.zip")
+	}
+	l.set("B", bson.E{Key: "status", Value: "error"})
+	l.set("B", bson.E{Key: "error", Value: (&rundb.CopyError{Class: ClassCorrupt, Text: "damaged"}).BSON()})
+	if _, err := l.once("B"); !errors.Is(err, transfer.ErrCorrupt) {
+		t.Fatalf("error %v, want that the source is damaged too", err)
+	}
+	staged := func() []string {
+		m, err := filepath.Glob(l.site("B").DirRaw + "/." + runName + ".cax-part-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if len(staged()) != 1 {
+		t.Fatalf("staging: %q", staged())
+	}
+	flip(t, l.raw("B").Location+"/a.zip")
+	if !l.reverify("B") {
+		t.Fatal("it is not good")
+	}
+	if len(staged()) != 0 {
+		t.Errorf("left behind: %q", staged())
+	}
+	l.whole("B")
 }
 
 // TestTwoAgainstTheManifest: two independent copies that agree with each other

@@ -209,7 +209,8 @@ func (t badChecksumTask) planRepair(ctx context.Context, env *Env, r *rundb.Run,
 			}
 		}
 		if !asked && c.Status == rundb.Failed && ofBytes(c.Error.Class) && t.mayBeMended(env, c, now) {
-			d.Verb, d.What, d.Why = Do, "read again", "the copy was damaged or gone, no other one is good, and somebody may have mended it"
+			d.Verb, d.What, d.Why = Do, "read again", fmt.Sprintf(
+				"the copy was damaged or gone (%s), no other one is good, and somebody may have mended it", c.Error.Text)
 			return Action{Decision: d, apply: func(ctx context.Context) error {
 				return env.rereadIf(ctx, r.ID, *c, reading{d: d})
 			}}, nil

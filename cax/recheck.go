@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.uber.org/zap"
 )
 
 // Reverify re-reads one copy of this site against the manifest, whatever its
@@ -89,6 +92,7 @@ func (e *Env) verified(ctx context.Context, r *rundb.Run, c *rundb.Copy, o readi
 	if err := e.Store.CompareAndSet(ctx, r.ID, *c, set); err != nil {
 		return err
 	}
+	e.dropStaged(ctx, c)
 	switch {
 	case c.Checksum == "":
 		e.event(ctx, r, c.Key, "checksum added", "the record had none, and the bytes are right", v.evidence())
@@ -97,6 +101,20 @@ func (e *Env) verified(ctx context.Context, r *rundb.Run, c *rundb.Copy, o readi
 	}
 	e.event(ctx, r, c.Key, "verified", o.d.Why, v.evidence())
 	return nil
+}
+
+// dropStaged removes what tries to replace a copy left in staging: the copy is good,
+// and its record does not name them any more.
+func (e *Env) dropStaged(ctx context.Context, c *rundb.Copy) {
+	if c.Error == nil || !e.Site.Contains(c.Location) {
+		return
+	}
+	for _, claim := range slices.Concat(c.Error.Left.Continue, c.Error.Left.Adopt) {
+		dir := path.Join(path.Dir(c.Location), transfer.StagingName(path.Base(c.Location), claim))
+		if err := e.remotes.local().Remove(ctx, dir); err != nil {
+			e.Log.Warn("left in staging", zap.String("path", dir), zap.Error(err))
+		}
+	}
 }
 
 // unverified records what was found wrong with a copy, and returns it. Only damage
