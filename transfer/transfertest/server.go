@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -297,6 +296,3 @@ func FlipInPackets(kind byte, n int) func(packet []byte) {
 		seen++
 	}
 }
-
-// String is like "127.0.0.1:40022".
-func (s *Server) String() string { return fmt.Sprintf("%s:%d", s.Host, s.Port) }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,6 +64,25 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// TestPushFar is the same over a link with a round trip of 100 ms.
+func TestPushFar(t *testing.T) {
+	sshd := transfertest.StartSSHD(t, transfertest.SSHDOptions{})
+	transfertest.RequireTool(t, "rsync", "rsync")
+	far := &transfertest.SSHD{Host: sshd.Host, User: sshd.User, IdentityFile: sshd.IdentityFile, HostKey: sshd.HostKey,
+		Port:       transfertest.StartProxy(t, net.JoinHostPort(sshd.Host, strconv.Itoa(sshd.Port)), 100*time.Millisecond),
+		KnownHosts: filepath.Join(t.TempDir(), "known_hosts")}
+	if err := os.WriteFile(far.KnownHosts, fmt.Appendf(nil, "[%s]:%d %s\n", far.Host, far.Port, far.HostKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, far)
+	w.link = "SSH with a round trip of 100 ms"
+	s := shape{"2 × 4 KiB", 2, 4 << 10}
+	if *compare {
+		s = shape{"20 × 10 MiB", 20, 10 << 20}
+	}
+	t.Run(s.name, func(t *testing.T) { w.compare(t, s) })
+}
+
 // cax is the program that is measured.
 func cax(t *testing.T) string {
 	if *program != "" {
@@ -83,6 +103,7 @@ type world struct {
 	cax    string
 	config string
 	sshd   *transfertest.SSHD
+	link   string
 }
 
 func newWorld(t *testing.T, sshd *transfertest.SSHD) *world {
@@ -96,7 +117,7 @@ func newWorld(t *testing.T, sshd *transfertest.SSHD) *world {
 		}
 		t.Cleanup(func() { os.RemoveAll(dir) })
 	}
-	w := &world{dir: dir, cax: cax(t), config: filepath.Join(dir, "cax.json"), sshd: sshd}
+	w := &world{dir: dir, cax: cax(t), config: filepath.Join(dir, "cax.json"), sshd: sshd, link: "SSH on loopback"}
 	site := func(name string, more map[string]any) map[string]any {
 		d := filepath.Join(dir, name)
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -190,7 +211,7 @@ func (w *world) compare(t *testing.T, s shape) {
 		}
 	}
 	w.clear(t)
-	r := result{title: "verified push of " + s.name + " over SSH on loopback"}
+	r := result{title: "verified push of " + s.name + " over " + w.link}
 	for i, c := range contestants {
 		r.rows = append(r.rows, row{c.name, times[i]})
 	}
