@@ -438,7 +438,7 @@ func TestZombieCannotMoveAside(t *testing.T) {
 	j, from, to := sites(t, some)
 	transfertest.MakeTree(t, to, some)
 	lost := errors.New("the claim is gone")
-	j.Suspect = true
+	j.Suspect, j.Manifest = true, nil
 	j.BeforeCommit = func(context.Context) error { return lost }
 	if _, err := new(transfer.Copier).Copy(t.Context(), j); !errors.Is(err, lost) {
 		t.Errorf("error %v", err)

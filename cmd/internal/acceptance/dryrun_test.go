@@ -15,7 +15,7 @@ import (
 )
 
 // changing are the system calls that change a file system, but for open, whose flags
-// tell.
+// tell. Not every strace knows all of them.
 const changing = "open,openat,openat2,creat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,mknod,mknodat," +
 	"truncate,chmod,fchmodat,fchmodat2,chown,lchown,fchownat,utime,utimes,utimensat,futimesat,setxattr,lsetxattr,removexattr"
 
@@ -79,7 +79,7 @@ func TestDryRunTouchesNothing(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			inner := w.command(ctx, append(args, "--dry-run")...)
-			cmd := exec.CommandContext(ctx, "strace", append([]string{"-f", "-qq", "-s", "4096", "-e", "trace=" + changing, "-o", trace}, inner.Args...)...)
+			cmd := exec.CommandContext(ctx, "strace", append([]string{"-f", "-qq", "-s", "4096", "-e", "trace=?" + strings.ReplaceAll(changing, ",", ",?"), "-o", trace}, inner.Args...)...)
 			cmd.Dir, cmd.Env = inner.Dir, inner.Env
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
@@ -91,8 +91,8 @@ func TestDryRunTouchesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(text) == 0 {
-				t.Error("nothing was traced")
+			if !strings.Contains(string(text), w.config) {
+				t.Errorf("the trace does not even show that the configuration was read\n%s", out.String())
 			}
 			for _, dir := range []string{w.raw("a"), w.raw("b")} {
 				for _, call := range touched(string(text), dir) {

@@ -76,7 +76,7 @@ func writeRuns(to io.Writer, w *world, n int) error {
 			return fmt.Sprintf(`{"type":"raw","host":%q,"status":"transferred","location":"%s/%s/%s","checksum":%q,"creation_time":{"$date":%d}}`,
 				host, w.dir, host, name, sum, at.UnixMilli())
 		}
-		_, err := fmt.Fprintf(to, `{"_id":{"$oid":"%024x"},"number":%d,"name":%q,"detector":"tpc","start":{"$date":%d},"data":[%s,%s]}`+"\n",
+		_, err := fmt.Fprintf(to, `{"_id":{"$oid":"%024x"},"number":%d,"name":%q,"detector":"tpc","start":{"$date":%d},"raw_size_byte":1048576,"data":[%s,%s]}`+"\n",
 			i+1, i+1, name, at.UnixMilli(), copyAt("a"), copyAt("b"))
 		if err != nil {
 			return err
