@@ -47,7 +47,8 @@ func (l *lab) copies(sites []string, change func(*rundb.Copy)) *rundb.Run {
 			l.t.Fatal(err)
 		}
 		c := rundb.Copy{Key: rundb.Key{Type: rundb.Raw, Host: s}, Status: rundb.Transferred, Location: path, Checksum: sum.Bare(),
-			Created: now.Add(-50 * 24 * time.Hour), VerifiedAt: now.Add(-time.Hour), Evidence: rundb.Disk, Size: 3 << 20, Files: 4}
+			Created: now.Add(-50 * 24 * time.Hour), VerifiedAt: now.Add(-time.Hour), Evidence: rundb.Disk,
+			Size: int64(len("alpha") + len("beta") + 3<<20), Files: 4}
 		if change != nil {
 			change(&c)
 		}
