@@ -53,7 +53,8 @@ fuzz:
 
 SOAK ?= 10
 soak:
-	CAX_INTEGRATION=1 CAX_SOAK=$(SOAK) $(GO) test $(RACE) -timeout 0 ./...
+	CAX_MODEL=$(SOAK)0000 $(GO) test -timeout 0 -run '^TestModel$$' ./cax
+	CAX_INTEGRATION=1 $(GO) test $(RACE) -timeout 0 -count $(SOAK) ./cax ./transfer ./rundb/...
 
 bench: build
 	$(GO) test -timeout 0 -v ./cmd/internal/bench -compare -cax $(CURDIR)/$(BIN)/cax -out $(CURDIR)/bench-out

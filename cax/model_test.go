@@ -8,6 +8,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,10 +23,14 @@ var modelSeed = flag.Uint64("model-seed", 0, "run the model with this seed alone
 // ours takes the good copies of a dataset below the minimum, nothing is deleted without
 // evidence, and when the faults end everything comes to rest in good order. A failure
 // names its seed: go test ./cax -run TestModel -model-seed N does the same again.
+// CAX_MODEL is how many interleavings are tried.
 func TestModel(t *testing.T) {
 	n := 60
-	if os.Getenv("CAX_INTEGRATION") == "1" {
-		n = 10_000
+	if many := os.Getenv("CAX_MODEL"); many != "" {
+		var err error
+		if n, err = strconv.Atoi(many); err != nil {
+			t.Fatalf("CAX_MODEL: %v", err)
+		}
 	}
 	first := uint64(1)
 	if *modelSeed != 0 {
