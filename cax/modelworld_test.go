@@ -63,6 +63,7 @@ type proc struct {
 	site string
 	env  *Env
 	dead bool
+	busy bool          // it runs a task, and is held
 	zone time.Duration // how far its wall clock is off
 }
 
@@ -233,7 +234,7 @@ func (m *model) pass(d time.Duration) {
 func (m *model) someone(held string) {
 	site := m.cfg.Sites[m.rnd.IntN(4)].Name
 	p := m.procs[site]
-	if p == nil || p.dead || site == held || m.chance(20) {
+	if p == nil || p.dead || site == held || p.busy || m.chance(20) {
 		p = m.start(site)
 	}
 	if m.chance(10) {
@@ -250,6 +251,8 @@ func (m *model) someone(held string) {
 func (p *proc) task(t Task) {
 	m, ctx := p.m, context.Background()
 	m.say("%s: %s", p.site, t.Name())
+	p.busy = true
+	defer func() { p.busy = false }()
 	for _, o := range p.env.origins(ctx, t, p.env.considered(t, false)) {
 		for a, err := range o.actions {
 			if err != nil || p.dead || m.broken != "" {

@@ -279,22 +279,28 @@ func (m *removal) alone(ctx context.Context) error {
 	return nil
 }
 
-// toTrash moves the dataset into the trash folder of this claim, or finds it in
-// that of an earlier one.
+// toTrash moves the dataset into the trash folder of this claim. What an earlier one
+// has begun is taken over, under the new name, which fences off a holder that wakes up:
+// its folder is not there any more.
 func (m *removal) toTrash(ctx context.Context, disk transfer.Backend, now time.Time) (t *trash, moved bool, err error) {
+	i := trashInfo{Run: m.run.ID.Hex(), Name: m.run.Name, Type: string(m.was.Type), Version: m.was.Version, Host: m.was.Host,
+		Location: m.was.Location, Claim: m.held.ID, Why: m.wish.Why, Force: m.wish.Force, Until: now.Add(m.wish.Keep)}
 	left := m.held.Copy.Claim.Left
 	for _, claim := range slices.Concat(left.Continue, left.Adopt) {
 		dir := trashOf(m.was.Location, claim)
-		if _, err := disk.Lstat(ctx, dir+"/data"); errors.Is(err, transfer.ErrNotExist) {
-			continue
-		} else if err != nil {
+		if old, err := openTrash(ctx, disk, dir); err == nil {
+			i.Why, i.Force, i.Until = old.Why, old.Force, old.Until
+		} else if !errors.Is(err, transfer.ErrCorrupt) {
 			return nil, false, err
 		}
-		t, err := openTrash(ctx, disk, dir)
-		return t, true, err
+		err := disk.Rename(ctx, dir, trashOf(m.was.Location, m.held.ID))
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, transfer.ErrNotExist) {
+			return nil, false, err
+		}
 	}
-	i := trashInfo{Run: m.run.ID.Hex(), Name: m.run.Name, Type: string(m.was.Type), Version: m.was.Version, Host: m.was.Host,
-		Location: m.was.Location, Claim: m.held.ID, Why: m.wish.Why, Force: m.wish.Force, Until: now.Add(m.wish.Keep)}
 	if t, err = makeTrash(ctx, disk, i); err != nil {
 		return nil, false, err
 	}

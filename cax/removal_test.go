@@ -394,7 +394,7 @@ func TestDeletionIsFinished(t *testing.T) {
 		},
 	} {
 		t.Run(step, func(t *testing.T) {
-			l := newLab(t, fourSites)
+			l := newLab(t, fourSites, func(c *Config) { c.Policy.Trash = time.Nanosecond })
 			r := l.copies([]string{"A", "B", "C"}, nil)
 			c := l.raw("A")
 			dead := l.env("A").Owner

@@ -44,7 +44,9 @@ func (t emptyTrashTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rund
 				continue
 			}
 			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}, Statuses: []rundb.Status{rundb.Purging}}) {
-				w := Removal{Task: t.Name(), Why: "a deletion that was begun"}
+				// For how long its trash was to be kept, nobody knows any more, unless the
+				// folder is there and says so.
+				w := Removal{Task: t.Name(), Why: "a deletion that was begun", Keep: env.Policy.Trash}
 				d, _ := env.DecideRemoval(r, &c, w, now)
 				if !yield(NewAction(d, "", func(ctx context.Context) error { return env.Remove(ctx, r.ID, c.Key, w) }), nil) {
 					return
