@@ -32,27 +32,9 @@ func (badChecksumTask) Select(env *Env) []Candidates {
 }
 
 func (t badChecksumTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		now, err := env.Store.Now(ctx)
-		if err != nil {
-			yield(Action{}, err)
-			return
-		}
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
-			}
-			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}}) {
-				a, err := t.plan(ctx, env, r, &c, now)
-				if !yield(a, err) {
-					return
-				}
-			}
-		}
-	}
+	return atTime(ctx, env, func(now time.Time) iter.Seq2[Action, error] {
+		return eachCopy(runs, env.here(), func(r *rundb.Run, c rundb.Copy) (Action, error) { return t.plan(ctx, env, r, &c, now) })
+	})
 }
 
 // plan decides about one copy of this site.

@@ -23,28 +23,17 @@ func (compareTask) Select(env *Env) []Candidates {
 }
 
 func (t compareTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
-			}
-			mine := rundb.CopyMatch{Hosts: []string{env.Site.Name}, Statuses: []rundb.Status{rundb.Transferred}}
-			for c := range r.Copies(mine) {
-				d, known, err := t.decide(ctx, env, r, &c)
-				a := Action{Decision: d}
-				if d.Verb == Call && !known {
-					a.Verb = Do
-					a.apply = func(ctx context.Context) error { t.report(ctx, env, r, d); return nil }
-				}
-				if !yield(a, err) {
-					return
-				}
-			}
+	mine := env.here()
+	mine.Statuses = []rundb.Status{rundb.Transferred}
+	return eachCopy(runs, mine, func(r *rundb.Run, c rundb.Copy) (Action, error) {
+		d, known, err := t.decide(ctx, env, r, &c)
+		a := Action{Decision: d}
+		if d.Verb == Call && !known {
+			a.Verb = Do
+			a.apply = func(ctx context.Context) error { t.report(ctx, env, r, d); return nil }
 		}
-	}
+		return a, err
+	})
 }
 
 // decide compares one copy. known tells that the same finding is in the run's

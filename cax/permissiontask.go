@@ -66,25 +66,14 @@ func (t permissionTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rund
 		if len(grants) == 0 && !env.Only.Named() {
 			return
 		}
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
+		eachCopy(runs, env.here(), func(r *rundb.Run, c rundb.Copy) (Action, error) {
+			g := grants[c.Type]
+			if g == nil && env.Site.permission(c.Type) != nil {
+				return Action{}, nil // it was told why
 			}
-			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}}) {
-				g := grants[c.Type]
-				if g == nil && env.Site.permission(c.Type) != nil {
-					continue // it was told why
-				}
-				d := t.decide(env, r, &c, g)
-				a := NewAction(d, "", func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key, g) })
-				if !yield(a, nil) {
-					return
-				}
-			}
-		}
+			d := t.decide(env, r, &c, g)
+			return NewAction(d, "", func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key, g) }), nil
+		})(yield)
 	}
 }
 

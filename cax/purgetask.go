@@ -41,36 +41,20 @@ func (t purgeTask) Select(env *Env) []Candidates {
 }
 
 func (t purgeTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		now, err := env.Store.Now(ctx)
-		if err != nil {
-			yield(Action{}, err)
-			return
-		}
+	return atTime(ctx, env, func(now time.Time) iter.Seq2[Action, error] {
 		copies, bytes := 0, int64(0)
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
-			}
-			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}}) {
-				w, d := t.decide(env, r, &c, now)
-				if d.Verb == Do {
-					copies, bytes = copies+1, bytes+c.Size
-					if copies > env.Policy.PurgeCopies || bytes > env.Policy.PurgeBytes && copies > 1 {
-						d.Verb, d.Why = Wait, fmt.Sprintf("this cycle deletes no more than %d copies and %d bytes", env.Policy.PurgeCopies, env.Policy.PurgeBytes)
-						d.Next = "the next cycle goes on"
-					}
-				}
-				a := NewAction(d, "", func(ctx context.Context) error { return env.Remove(ctx, r.ID, c.Key, w) })
-				if !yield(a, nil) {
-					return
+		return eachCopy(runs, env.here(), func(r *rundb.Run, c rundb.Copy) (Action, error) {
+			w, d := t.decide(env, r, &c, now)
+			if d.Verb == Do {
+				copies, bytes = copies+1, bytes+c.Size
+				if copies > env.Policy.PurgeCopies || bytes > env.Policy.PurgeBytes && copies > 1 {
+					d.Verb, d.Why = Wait, fmt.Sprintf("this cycle deletes no more than %d copies and %d bytes", env.Policy.PurgeCopies, env.Policy.PurgeBytes)
+					d.Next = "the next cycle goes on"
 				}
 			}
-		}
-	}
+			return NewAction(d, "", func(ctx context.Context) error { return env.Remove(ctx, r.ID, c.Key, w) }), nil
+		})
+	})
 }
 
 // decide says whether the configuration lets a copy go, and if so whether it may.

@@ -27,26 +27,11 @@ func (scrubTask) Select(*Env) []Candidates { return nil }
 
 // Plan explains what becomes of runs that were named.
 func (t scrubTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		now, err := env.Store.Now(ctx)
-		if err != nil {
-			yield(Action{}, err)
-			return
-		}
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
-			}
-			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}}) {
-				if !yield(Action{Decision: t.decide(env, r, &c, now)}, nil) {
-					return
-				}
-			}
-		}
-	}
+	return atTime(ctx, env, func(now time.Time) iter.Seq2[Action, error] {
+		return eachCopy(runs, env.here(), func(r *rundb.Run, c rundb.Copy) (Action, error) {
+			return Action{Decision: t.decide(env, r, &c, now)}, nil
+		})
+	})
 }
 
 // decide says whether a copy is to be read again.

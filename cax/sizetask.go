@@ -43,22 +43,11 @@ func (t sizeTask) Select(env *Env) []Candidates {
 }
 
 func (t sizeTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
-			}
-			for c := range r.Copies(rundb.CopyMatch{Types: []rundb.Type{rundb.Raw, rundb.Processed}, Hosts: []string{env.Site.Name}}) {
-				d := t.decide(env, r, &c)
-				if !yield(NewAction(d, "", func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }), nil) {
-					return
-				}
-			}
-		}
-	}
+	m := env.here()
+	m.Types = []rundb.Type{rundb.Raw, rundb.Processed}
+	return eachCopy(runs, m, func(r *rundb.Run, c rundb.Copy) (Action, error) {
+		return NewAction(t.decide(env, r, &c), "", func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }), nil
+	})
 }
 
 // decide says whether a size is missing.

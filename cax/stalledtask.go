@@ -65,37 +65,22 @@ func (t stalledTask) Select(env *Env) []Candidates {
 }
 
 func (t stalledTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		now, err := env.Store.Now(ctx)
-		if err != nil {
-			yield(Action{}, err)
-			return
-		}
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
+	return atTime(ctx, env, func(now time.Time) iter.Seq2[Action, error] {
+		return eachCopy(runs, rundb.CopyMatch{}, func(r *rundb.Run, c rundb.Copy) (Action, error) {
+			if s, ok := env.Config.Site(c.Host); !ok || !env.attends(s) && (c.Claim == nil || c.Claim.Owner.Site != env.Site.Name) {
+				return Action{}, nil
 			}
-			for c := range r.Copies(rundb.CopyMatch{}) {
-				if s, ok := env.Config.Site(c.Host); !ok || !env.attends(s) && (c.Claim == nil || c.Claim.Owner.Site != env.Site.Name) {
-					continue
-				}
-				d, err := t.consider(ctx, env, r, &c, now, false)
-				a := Action{Decision: d}
-				if c.Host != env.Site.Name {
-					a.remote = c.Host
-				}
-				if d.Verb == Do {
-					a.apply = func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }
-				}
-				if !yield(a, err) {
-					return
-				}
+			d, err := t.consider(ctx, env, r, &c, now, false)
+			a := Action{Decision: d}
+			if c.Host != env.Site.Name {
+				a.remote = c.Host
 			}
-		}
-	}
+			if d.Verb == Do {
+				a.apply = func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }
+			}
+			return a, err
+		})
+	})
 }
 
 // consider decides about one copy, and looks at its files if that has to be.

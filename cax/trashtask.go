@@ -30,30 +30,17 @@ func (emptyTrashTask) Select(env *Env) []Candidates {
 }
 
 func (t emptyTrashTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		now, err := env.Store.Now(ctx)
-		if err != nil {
-			yield(Action{}, err)
-			return
-		}
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
-			}
-			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}, Statuses: []rundb.Status{rundb.Purging}}) {
-				// For how long its trash was to be kept, nobody knows any more, unless the
-				// folder is there and says so.
-				w := Removal{Task: t.Name(), Why: "a deletion that was begun", Keep: env.Policy.Trash}
-				d, _ := env.DecideRemoval(r, &c, w, now)
-				if !yield(NewAction(d, "", func(ctx context.Context) error { return env.Remove(ctx, r.ID, c.Key, w) }), nil) {
-					return
-				}
-			}
-		}
-	}
+	m := env.here()
+	m.Statuses = []rundb.Status{rundb.Purging}
+	return atTime(ctx, env, func(now time.Time) iter.Seq2[Action, error] {
+		return eachCopy(runs, m, func(r *rundb.Run, c rundb.Copy) (Action, error) {
+			// For how long its trash was to be kept, nobody knows any more, unless the
+			// folder is there and says so.
+			w := Removal{Task: t.Name(), Why: "a deletion that was begun", Keep: env.Policy.Trash}
+			d, _ := env.DecideRemoval(r, &c, w, now)
+			return NewAction(d, "", func(ctx context.Context) error { return env.Remove(ctx, r.ID, c.Key, w) }), nil
+		})
+	})
 }
 
 // Look finds the trash folders of this site.

@@ -35,31 +35,19 @@ func (verifyTask) Select(env *Env) []Candidates {
 }
 
 func (t verifyTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		for r, err := range runs {
-			if err != nil {
-				if !yield(Action{}, err) {
-					return
-				}
-				continue
+	return eachCopy(runs, env.here(), func(r *rundb.Run, c rundb.Copy) (Action, error) {
+		d, err := t.decide(ctx, env, r, &c)
+		a := Action{Decision: d}
+		switch {
+		case d.Verb == Do && c.Status == rundb.Transferred:
+			a.apply = func(ctx context.Context) error {
+				return env.rereadIf(ctx, r.ID, c, reading{d: d, keep: true})
 			}
-			for c := range r.Copies(rundb.CopyMatch{Hosts: []string{env.Site.Name}}) {
-				d, err := t.decide(ctx, env, r, &c)
-				a := Action{Decision: d}
-				switch {
-				case d.Verb == Do && c.Status == rundb.Transferred:
-					a.apply = func(ctx context.Context) error {
-						return env.rereadIf(ctx, r.ID, c, reading{d: d, keep: true})
-					}
-				case d.Verb == Do:
-					a.apply = func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }
-				}
-				if !yield(a, err) {
-					return
-				}
-			}
+		case d.Verb == Do:
+			a.apply = func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }
 		}
-	}
+		return a, err
+	})
 }
 
 func (t verifyTask) decide(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Copy) (Decision, error) {
