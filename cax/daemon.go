@@ -181,7 +181,7 @@ func (d *Daemon) pass(ctx context.Context, t Task, wait bool, ended func(error),
 				}
 			}
 		}
-		if err := env.outages.of(src.remote, env.Clock.elapsed()); err != nil {
+		if err := env.outages.tell(src.remote, env.Clock.elapsed()); err != nil {
 			env.Log.Warn("remote is left alone for now", zap.String("remote", src.remote), zap.Error(err))
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/rundb/sqlitestore"
+	"github.com/cax-go/cax/transfer"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.uber.org/zap"
 )
@@ -305,5 +306,24 @@ func TestFailingRemoteIsLeftAlone(t *testing.T) {
 	sum, err := l.once("A")
 	if err == nil || sum.Failed != 1 || sum.Done != 0 {
 		t.Errorf("%+v, %v; want one failure, and the others left alone", sum, err)
+	}
+}
+
+// TestOutageIsToldOnce: a remote that is left alone is in the log once for each time,
+// and not in every cycle.
+func TestOutageIsToldOnce(t *testing.T) {
+	var o outages
+	p := Policy{}.WithDefaults()
+	failed := &transfer.Error{Op: "connect", Kind: transfer.ErrTransient}
+	o.note("B", failed, p, 0)
+	if o.tell("B", 1) == nil || o.tell("B", 2) != nil {
+		t.Error("want it told once")
+	}
+	if o.of("B", 2) == nil {
+		t.Error("it is left alone no more")
+	}
+	o.note("B", failed, p, p.BackoffMin)
+	if o.tell("B", p.BackoffMin+1) == nil {
+		t.Error("the second time was not told")
 	}
 }

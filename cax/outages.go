@@ -19,6 +19,7 @@ type outage struct {
 	until time.Duration // on Clock.Elapsed
 	tries int
 	err   error
+	told  bool
 }
 
 // note takes the outcome of an action with a remote: a failure of the remote
@@ -51,6 +52,19 @@ func (o *outages) of(remote string, elapsed time.Duration) error {
 		return d.err
 	}
 	return nil
+}
+
+// tell is of, once for each time that a remote is left alone: for the log.
+func (o *outages) tell(remote string, elapsed time.Duration) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	d, ok := o.down[remote]
+	if !ok || elapsed >= d.until || d.told {
+		return nil
+	}
+	d.told = true
+	o.down[remote] = d
+	return d.err
 }
 
 // park takes the outcome of an action: one that failed is not started again for a

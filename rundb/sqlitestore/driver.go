@@ -256,15 +256,20 @@ func failed(ctx context.Context, op string, err error) error {
 // kindOf is the kind of an error of SQLite by its result code; other for codes
 // that say nothing.
 func kindOf(err error, other error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return other
-	}
-	switch e.Code() & 0xff {
+	switch codeOf(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM:
 		return rundb.ErrTransient
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return rundb.ErrInvalid
 	}
 	return other
+}
+
+// codeOf is the primary result code of an error of SQLite; 0 for another error.
+func codeOf(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff
 }

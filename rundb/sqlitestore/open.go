@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/cax-go/cax/rundb"
@@ -229,5 +230,8 @@ func (d *Driver) Close() error {
 }
 
 func openError(path string, kind, err error) error {
+	if code := codeOf(err); code == sqlite3.SQLITE_CANTOPEN || code == sqlite3.SQLITE_READONLY || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		err = fmt.Errorf("%w: the file and its folder must be writable, for readers too; see their owner and mode, and how the disk is mounted", err)
+	}
 	return &rundb.Error{Op: "open", What: "run database " + path, Kind: kind, Err: err}
 }
