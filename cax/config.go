@@ -57,6 +57,7 @@ type Policy struct {
 	Reserve        int64         // bytes to leave free at a destination; 1 GiB
 	VerifiedWithin time.Duration // a copy counts as verified for so long; 30 d
 	MinCopies      int           // good copies that have to be left when one is deleted; 2
+	MinProcessed   int           // the same for processed data; 2
 	MinDomains     int           // domains in which they have to be; 2, and never more than MinCopies
 	KeepTags       []string      // runs with one of these tags are not deleted from; "keep"
 	PurgeCopies    int           // copies that one cycle deletes at most; 100

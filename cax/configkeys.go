@@ -162,6 +162,8 @@ func policySection() *section[Policy] {
 		d("verified_within", "30d", func(p *Policy) *time.Duration { return &p.VerifiedWithin }, "How long a copy counts as verified."),
 		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinCopies }, KeyInfo{Name: "min_copies", Unit: "copies", Default: "2", Example: `3`,
 			Doc: "How many good copies have to be left elsewhere when one is deleted; a site's min_copies goes before."}),
+		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinProcessed }, KeyInfo{Name: "min_copies_processed", Unit: "copies", Default: "2", Example: `1`,
+			Doc: "The same for processed data; those of a version that is current nowhere need none where the raw data are at their minimum."}),
 		field(wholeKind(1, 100), func(p *Policy) *int { return &p.MinDomains }, KeyInfo{Name: "min_domains", Unit: "domains", Default: "2", Example: `3`,
 			Doc: "In how many failure domains these have to be; never more than min_copies."}),
 		field(listOf("tags", nameKind()), func(p *Policy) *[]string { return &p.KeepTags }, KeyInfo{Name: "keep_tags", Default: `["keep"]`, Example: `["keep", "blessed"]`,

@@ -149,6 +149,9 @@ func (p Policy) WithDefaults() Policy {
 	if p.MinCopies == 0 {
 		p.MinCopies = 2
 	}
+	if p.MinProcessed == 0 {
+		p.MinProcessed = 2
+	}
 	if p.MinDomains == 0 {
 		p.MinDomains = 2
 	}

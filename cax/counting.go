@@ -83,9 +83,12 @@ type Minimum struct {
 // String gives it for people.
 func (m Minimum) String() string { return fmt.Sprintf("%d copies in %d domains", m.Copies, m.Domains) }
 
-// minimum is what a deletion at a site has to leave.
-func (e *Env) minimum(s *Site) Minimum {
+// minimum is what a deletion at a site has to leave of a type.
+func (e *Env) minimum(s *Site, typ rundb.Type) Minimum {
 	n := e.Policy.MinCopies
+	if typ == rundb.Processed {
+		n = e.Policy.MinProcessed
+	}
 	if s.MinCopies > 0 {
 		n = s.MinCopies
 	}

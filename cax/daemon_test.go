@@ -275,8 +275,8 @@ func TestLeaseEndsWork(t *testing.T) {
 	}
 }
 
-// TestZombieCannotRecord: C13, C29: who lost the claim cannot write the record.
-func TestZombieCannotRecord(t *testing.T) {
+// TestC29ZombieCannotRecord: C13, C29: who lost the claim cannot write the record.
+func TestC29ZombieCannotRecord(t *testing.T) {
 	l := newLab(t)
 	r := l.register()
 	held, err := l.store.Claim(t.Context(), r.ID, rundb.Copy{Key: rundb.Key{Type: rundb.Raw, Host: "B"}, Location: l.site("B").DirRaw + "/" + runName, Claim: &rundb.Claim{Kind: rundb.ClaimPush}})

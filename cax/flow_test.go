@@ -297,8 +297,8 @@ func TestOneOfManyCopies(t *testing.T) {
 	}
 }
 
-// TestDryRun: C28, R12: nothing is written, on disk or in the database.
-func TestDryRun(t *testing.T) {
+// TestC28DryRun: C28, R12: nothing is written, on disk or in the database.
+func TestC28DryRun(t *testing.T) {
 	l := newLab(t)
 	l.register()
 	before := l.run().Raw()

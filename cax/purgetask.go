@@ -35,7 +35,7 @@ func (t purgeTask) Select(env *Env) []Candidates {
 	}
 	if q.Copies = []rundb.CopyMatch{m}; !t.processed {
 		// Whether the others count is decided on the run; too few can never be enough.
-		q.Spare = &rundb.Spare{Have: m, Others: env.minimum(env.Site).Copies}
+		q.Spare = &rundb.Spare{Have: m, Others: env.minimum(env.Site, rundb.Raw).Copies}
 	}
 	return []Candidates{{Query: q}}
 }

@@ -202,7 +202,7 @@ func (e *Env) removePart(ctx context.Context, f *Discrepancy) error {
 		return err
 	}
 	c, ok := r.Copy(f.item.owner.Key)
-	left := e.tally(r, rundb.Key{Type: f.Key.Type, Version: f.Key.Version, Host: e.Site.Name}, e.minimum(e.Site), now)
+	left := e.tally(r, rundb.Key{Type: f.Key.Type, Version: f.Key.Version, Host: e.Site.Name}, e.minimum(e.Site, f.Key.Type), now)
 	switch f.Kind {
 	case OrphanPart:
 		if !ok || c.Status != rundb.Transferred || c.Claim != nil || c.Location != f.item.owner.Location {

@@ -36,7 +36,7 @@ func (e *Env) DecideRemoval(r *rundb.Run, c *rundb.Copy, w Removal, now time.Tim
 		d.Verb, d.Why, d.Next = v, why, next
 		return d
 	}
-	t := e.tally(r, c.Key, e.minimum(e.Site), now)
+	t := e.tally(r, c.Key, e.minimum(e.Site, c.Type), now)
 	if c.Status == rundb.Purging {
 		return e.decideHalfDone(d, c, now), t
 	}
@@ -117,7 +117,7 @@ func (e *Env) mayGo(r *rundb.Run, k rundb.Key, t Tally, now time.Time) (bool, st
 	if e.current(k.Version) {
 		return false, why + "; version " + k.Version + " is current"
 	}
-	raw := e.tally(r, rundb.Key{Type: rundb.Raw}, e.minimum(e.Site), now)
+	raw := e.tally(r, rundb.Key{Type: rundb.Raw}, e.minimum(e.Site, rundb.Raw), now)
 	if !raw.Enough() {
 		return false, fmt.Sprintf("%s; nor could it be made again from raw data: %s", why, raw)
 	}

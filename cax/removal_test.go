@@ -298,6 +298,27 @@ func TestC32ProcessedGoesOnlyIfItCanBeMadeAgain(t *testing.T) {
 	}
 }
 
+// TestC33TypesCount: copies of another type or version are no copies of this one, and
+// a catalogue's or a tape's word alone is none.
+func TestC33TypesCount(t *testing.T) {
+	l := newLab(t, fourSites)
+	r := l.copies([]string{"A", "B"}, nil)
+	for _, c := range []rundb.Copy{
+		{Key: rundb.Key{Type: rundb.Processed, Version: "v6.8.0", Host: "C"}},
+		{Key: rundb.Key{Type: rundb.Raw, Host: "rucio-catalogue"}, RSE: []string{"X_DISK"}},
+		{Key: rundb.Key{Type: rundb.Raw, Host: "tsm-server"}},
+	} {
+		c.Status, c.Location, c.Checksum = rundb.Transferred, "/elsewhere/"+c.Host, l.raw("A").Checksum
+		c.Created, c.VerifiedAt = time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
+		if err := l.store.Register(t.Context(), r.ID, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sum, err := l.cycle("A"); err != nil || sum.Done != 0 || l.left() != "AB" {
+		t.Errorf("%+v, %v; on disk: %s", sum, err, l.left())
+	}
+}
+
 // TestPurgeCap: one cycle deletes no more than it may.
 func TestPurgeCap(t *testing.T) {
 	l := newLab(t, fourSites, func(c *Config) { c.Policy.PurgeCopies = 2 })

@@ -12,11 +12,11 @@ import (
 	"github.com/cax-go/cax/transfer/transfertest"
 )
 
-// TestRemoveCrash: C30: a deletion that dies before any of its operations, on disk or
+// TestC30RemoveCrash: C30: a deletion that dies before any of its operations, on disk or
 // in the run database, is finished by the next cycle, or by cax reconcile --repair and
 // the next cycle: record and bytes are both there, or both gone; never is a good copy
 // elsewhere touched.
-func TestRemoveCrash(t *testing.T) {
+func TestC30RemoveCrash(t *testing.T) {
 	for name, keep := range map[string]time.Duration{"purge": 0, "rm": time.Hour} {
 		for _, repair := range []bool{false, true} {
 			t.Run(map[bool]string{false: name, true: name + ", then repair"}[repair], func(t *testing.T) {

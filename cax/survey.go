@@ -220,7 +220,7 @@ func (s *survey) ask(ctx context.Context, e *Env) error {
 				}
 				k := i.owner.Key
 				k.Host = e.Site.Name
-				i.spare = e.tally(r, k, e.minimum(e.Site), s.now)
+				i.spare = e.tally(r, k, e.minimum(e.Site, k.Type), s.now)
 			case !strings.HasPrefix(base, ".") && !named[i.path] && !p.foreign:
 				var err error
 				if i.source, err = e.adoptable(ctx, i, p.typ); err != nil {

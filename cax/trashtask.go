@@ -168,7 +168,7 @@ func (e *Env) emptyTrash(ctx context.Context, t *trash) error {
 	}
 	k := t.key()
 	k.Host = ""
-	left := e.tally(r, k, e.minimum(e.Site), now)
+	left := e.tally(r, k, e.minimum(e.Site, k.Type), now)
 	ok, why := e.mayGo(r, k, left, now)
 	if ok || t.Force {
 		if err := t.empty(ctx); err != nil {
