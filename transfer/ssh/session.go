@@ -115,8 +115,11 @@ func (p *Pool) openOn(c *conn, kind string, payload any) (_ *Channel, again bool
 		return nil, true, p.broken("open session", err)
 	}
 	if err != nil {
+		// The connection broke while nobody looked: nothing was asked for yet, so that
+		// it can be asked for on another one.
 		p.release(c)
-		return nil, false, p.broken("open session", err)
+		p.drop(c)
+		return nil, true, p.broken("open session", err)
 	}
 	out := &Channel{Channel: ch, ServerVersion: string(c.client.ServerVersion()), status: make(chan error, 1)}
 	session := out

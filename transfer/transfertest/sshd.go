@@ -5,7 +5,10 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -71,9 +74,7 @@ func StartSSHD(t testing.TB, o SSHDOptions) *SSHD {
 	public := newKey(t, s.IdentityFile)
 	newKey(t, s.WrongKey)
 	write(t, dir+"/authorized_keys", public+"\n")
-	s.Port = freePort(t)
 	lines := []string{
-		"ListenAddress 127.0.0.1:" + strconv.Itoa(s.Port),
 		"HostKey " + dir + "/host",
 		"AuthorizedKeysFile " + dir + "/authorized_keys",
 		"PidFile none", "StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
@@ -86,9 +87,20 @@ func StartSSHD(t testing.TB, o SSHDOptions) *SSHD {
 	case !o.NoSFTP:
 		lines = append(lines, "Subsystem sftp internal-sftp")
 	}
-	write(t, dir+"/sshd_config", strings.Join(append(lines, o.Lines...), "\n")+"\n")
-	write(t, s.KnownHosts, fmt.Sprintf("[127.0.0.1]:%d %s\n", s.Port, s.HostKey))
-	s.start(program)
+	// Between the choice of a port and its use somebody else can take it.
+	for try := 0; ; try++ {
+		s.Port = freePort(t)
+		listen := "ListenAddress 127.0.0.1:" + strconv.Itoa(s.Port)
+		write(t, dir+"/sshd_config", strings.Join(append([]string{listen}, append(lines, o.Lines...)...), "\n")+"\n")
+		write(t, s.KnownHosts, fmt.Sprintf("[127.0.0.1]:%d %s\n", s.Port, s.HostKey))
+		err := s.start(program)
+		if err == nil {
+			break
+		}
+		if s.Stop(); try == 5 {
+			t.Fatal(err)
+		}
+	}
 	t.Cleanup(s.Stop)
 	return s
 }
@@ -137,37 +149,55 @@ func signer(t testing.TB, path string) ssh.Signer {
 	return s
 }
 
+// freePort is a port on which nobody listens. It is not one of those that outgoing
+// connections are given.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var last error
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+mathrand.IntN(20000))))
+		if err != nil {
+			last = err
+			continue
+		}
+		defer l.Close()
+		return l.Addr().(*net.TCPAddr).Port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal(last)
+	return 0
 }
 
-func (s *SSHD) start(program string) {
-	s.t.Helper()
-	var out bytes.Buffer
+func (s *SSHD) start(program string) error {
 	cmd := exec.Command(program, "-D", "-e", "-f", s.Dir+"/sshd_config")
-	cmd.Stderr = &out
 	cmd.Env = os.Environ()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	s.cmd = cmd
 	for range 200 {
+		time.Sleep(20 * time.Millisecond)
+		if hasEnded(cmd.Process.Pid) { // then whoever listens there is another
+			return errors.New("sshd ended at once: is its port taken?")
+		}
 		c, err := net.Dial("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.Port)))
 		if err == nil {
 			c.Close()
-			return
+			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	s.Stop()
-	s.t.Fatalf("sshd does not listen: %s", out.String())
+	return errors.New("sshd does not listen")
+}
+
+// hasEnded reports whether a child of ours has ended: it is a zombie until it is
+// waited for.
+func hasEnded(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) && exists("/proc/self/stat")
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return strings.HasPrefix(rest, "Z")
 }
 
 // Stop ends the server and all its sessions. Stopping twice is no error.
@@ -195,7 +225,9 @@ func (s *SSHD) Restart() {
 	if err != nil {
 		program = "/usr/sbin/sshd"
 	}
-	s.start(program)
+	if err := s.start(program); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // Pause stops the server and all its sessions from doing anything; Resume lets
