@@ -210,7 +210,7 @@ func TestMoveCrash(t *testing.T) {
 }
 
 // crashMove has a move die before a step; it reports false if there is no such step.
-func crashMove(t *testing.T, across bool, next string, step int) (died bool) {
+func crashMove(t *testing.T, across bool, next string, step int) bool {
 	l := newLab(t, atOnce)
 	path := l.site("A").DirRaw + "/" + runName
 	transfertest.MakeTree(t, path, map[string]string{"a.zip": "alpha", "sub/b.zip": "beta"})
@@ -220,27 +220,11 @@ func crashMove(t *testing.T, across bool, next string, step int) (died bool) {
 	l.must("A")
 	l.must("B")
 	from, to := l.raw("B").Location, l.site("B").DirRaw+"/moved"
-	e := l.env("B")
-	e.Owner.PID = 1 << 30 // so that it is known to be gone
-	var mu sync.Mutex     // files are copied side by side
-	n := 0
-	crash := func() error {
-		mu.Lock()
-		defer mu.Unlock()
-		n++
-		if died = died || n > step; died {
-			return errCrash
-		}
-		return nil
-	}
-	e.Store = &rundb.Store{By: "test", Driver: &dying{Driver: l.store.Driver, crash: crash}}
+	e, crash, dead := l.doomed("B", step)
 	if across {
 		e.remotes.disk = twoFileSystems(to, crash)
-	} else {
-		e.remotes.disk = transfertest.FaultyDisk{Faulty: transfertest.NewFaulty(local.New(nil), transfertest.Faults{
-			Before: func(context.Context, transfertest.Op) error { return crash() }}, nil)}
 	}
-	if _, err := e.Move(t.Context(), from, to); !died && err != nil {
+	if _, err := e.Move(t.Context(), from, to); !dead() && err != nil {
 		t.Fatalf("step %d: %v", step, err)
 	}
 	switch next {
@@ -273,7 +257,34 @@ func crashMove(t *testing.T, across bool, next string, step int) (died bool) {
 	if t.Failed() {
 		t.Fatalf("step %d of %s: left %v", step, next, l.tree("B"))
 	}
-	return died
+	return dead()
+}
+
+// doomed is a process at a site that dies before a step, of those that change a disk or
+// the run database. crash counts one step more, and dead tells whether it has died.
+func (l *lab) doomed(site string, step int) (e *Env, crash func() error, dead func() bool) {
+	l.t.Helper()
+	e = l.env(site)
+	e.Owner.PID = 1 << 30 // so that it is known to be gone
+	var mu sync.Mutex     // files are copied side by side
+	n, died := 0, false
+	crash = func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		if died = died || n > step; died {
+			return errCrash
+		}
+		return nil
+	}
+	e.Store = &rundb.Store{By: "test", Driver: &dying{Driver: l.store.Driver, crash: crash}}
+	e.remotes.disk = transfertest.FaultyDisk{Faulty: transfertest.NewFaulty(local.New(nil), transfertest.Faults{
+		Before: func(context.Context, transfertest.Op) error { return crash() }}, nil)}
+	return e, crash, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return died
+	}
 }
 
 // dying is a driver whose writes fail once the process has died.

@@ -1,14 +1,11 @@
 package cax
 
 import (
-	"context"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/cax-go/cax/rundb"
-	"github.com/cax-go/cax/transfer/local"
 	"github.com/cax-go/cax/transfer/transfertest"
 )
 
@@ -33,30 +30,15 @@ func TestC30RemoveCrash(t *testing.T) {
 
 // crashRemove has a deletion die before a step; it reports false if there is no such
 // step.
-func crashRemove(t *testing.T, keep time.Duration, repair bool, step int) (died bool) {
+func crashRemove(t *testing.T, keep time.Duration, repair bool, step int) bool {
 	l := newLab(t, fourSites, atOnce)
 	r := l.copies([]string{"A", "B", "C"}, nil)
 	for _, s := range l.cfg.Sites { // what follows is recovery alone
 		s.Purge = nil
 	}
-	e := l.env("A")
-	e.Owner.PID = 1 << 30 // so that it is known to be gone
-	var mu sync.Mutex
-	n := 0
-	crash := func() error {
-		mu.Lock()
-		defer mu.Unlock()
-		n++
-		if died = died || n > step; died {
-			return errCrash
-		}
-		return nil
-	}
-	e.Store = &rundb.Store{By: "test", Driver: &dying{Driver: l.store.Driver, crash: crash}}
-	e.remotes.disk = transfertest.FaultyDisk{Faulty: transfertest.NewFaulty(local.New(nil), transfertest.Faults{
-		Before: func(context.Context, transfertest.Op) error { return crash() }}, nil)}
+	e, _, dead := l.doomed("A", step)
 	k := rundb.Key{Type: rundb.Raw, Host: "A"}
-	if err := e.Remove(t.Context(), r.ID, k, Removal{Task: "test", Why: "test", Keep: keep}); !died && err != nil {
+	if err := e.Remove(t.Context(), r.ID, k, Removal{Task: "test", Why: "test", Keep: keep}); !dead() && err != nil {
 		t.Fatalf("step %d: %v", step, err)
 	}
 	if repair {
@@ -90,5 +72,5 @@ func crashRemove(t *testing.T, keep time.Duration, repair bool, step int) (died 
 	if t.Failed() {
 		t.Fatalf("step %d: left %v", step, l.tree("A"))
 	}
-	return died
+	return dead()
 }
