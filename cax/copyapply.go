@@ -30,9 +30,11 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 	}
 	from, to := t.ends(env.Site, remote)
 	src, _ := r.Copy(rundb.Key{Type: k.Type, Version: k.Version, Host: from.Name})
-	job := transfer.Job{ReadBack: to.Verify == verifyRemote}
-	w := &work{env: env, run: r, d: d}
-	if err := t.claim(ctx, w, from, to, &src, &job); err != nil {
+	by := t.carrier(remote)
+	h := &haul{task: t, w: &work{env: env, run: r, d: d, failed: by.failed}, from: from, to: to, src: &src,
+		job: transfer.Job{ReadBack: to.Verify == verifyRemote}}
+	w := h.w
+	if err := t.claim(ctx, h, by); err != nil {
 		if errors.Is(err, rundb.ErrConflict) {
 			env.Log.Debug("somebody was faster", append(fields(d), zap.Error(err))...)
 			return ErrNotNeeded
@@ -40,7 +42,8 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 		return w.error(err)
 	}
 	err = w.under(ctx, func(ctx context.Context, confirm func(context.Context) error) (rundb.Status, bson.D, error) {
-		return t.transfer(ctx, w, from, to, &src, job, confirm)
+		h.confirm = confirm
+		return by.move(ctx, h)
 	})
 	if t.push && errors.Is(err, transfer.ErrCorrupt) && ctx.Err() == nil {
 		// Perhaps it is our own copy that is damaged: then it must not count any more.
@@ -53,21 +56,22 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 
 // claim gets the right to write the destination's copy: a new record, or the one
 // that is there.
-func (t copyTask) claim(ctx context.Context, w *work, from, to *Site, src *rundb.Copy, job *transfer.Job) error {
-	claim := rundb.Claim{Kind: rundb.ClaimPull, Source: from.Name, Owner: w.env.Owner}
+func (t copyTask) claim(ctx context.Context, h *haul, by carrier) error {
+	w := h.w
+	claim := rundb.Claim{Kind: rundb.ClaimPull, Source: h.from.Name, Owner: w.env.Owner}
 	if t.push {
 		claim.Kind = rundb.ClaimPush
 	}
 	dst, exists := w.run.Copy(w.d.Key)
 	if !exists {
-		c := rundb.Copy{Key: w.d.Key, Location: destination(to, src), PaxHash: src.PaxHash,
-			CreationPlace: src.CreationPlace, Claim: &claim}
+		c := rundb.Copy{Key: w.d.Key, Location: by.place(w.env, h.to, w.run, h.src), PaxHash: h.src.PaxHash,
+			CreationPlace: h.src.CreationPlace, Claim: &claim}
 		held, err := w.env.Store.Claim(ctx, w.run.ID, c)
 		w.held = held
 		return err
 	}
-	if !to.Contains(dst.Location) {
-		return &transfer.Error{Op: "claim", Place: to.Name, Path: dst.Location, Kind: transfer.ErrInvalid,
+	if !by.holds(w.env, h.to, dst.Location) {
+		return &transfer.Error{Op: "claim", Place: h.to.Name, Path: dst.Location, Kind: transfer.ErrInvalid,
 			Err:  errors.New("the record's location is outside the directories of the site"),
 			Hint: "correct the location in the run database, or the site's dir_* keys"}
 	}
@@ -77,8 +81,8 @@ func (t copyTask) claim(ctx context.Context, w *work, from, to *Site, src *rundb
 		return err
 	}
 	w.held, w.before = held, dst.Error
-	w.left, job.Continue, job.Adopt = claim.Left, claim.Left.Continue, claim.Left.Adopt
-	job.Suspect = dst.Error != nil && dst.Error.Class == ClassCorrupt
+	w.left, h.job.Continue, h.job.Adopt = claim.Left, claim.Left.Continue, claim.Left.Adopt
+	h.job.Suspect = dst.Error != nil && dst.Error.Class == ClassCorrupt
 	return nil
 }
 
@@ -100,65 +104,59 @@ func leftovers(c *rundb.Copy, me rundb.Owner) rundb.Leftovers {
 	return l
 }
 
-// transfer moves the bytes and says what the record becomes.
-func (t copyTask) transfer(ctx context.Context, w *work, from, to *Site, src *rundb.Copy, job transfer.Job,
-	confirm func(context.Context) error) (rundb.Status, bson.D, error) {
-
-	env := w.env
-	key := rundb.ManifestKey{Run: w.run.ID, Type: src.Type, Version: src.Version}
+// move copies a dataset with a Copier.
+func (direct) move(ctx context.Context, h *haul) (rundb.Status, bson.D, error) {
+	w, env, job := h.w, h.w.env, h.job
+	key := rundb.ManifestKey{Run: w.run.ID, Type: h.src.Type, Version: h.src.Version}
 	stored, err := env.Store.Manifest(ctx, key)
 	switch {
 	case err == nil:
-		job.Manifest, job.Partial = stored, t.heal
+		job.Manifest, job.Partial = stored, h.task.heal
 	case !errors.Is(err, rundb.ErrNotExist):
 		return "", nil, err
-	case src.Checksum != "":
-		if job.Legacy, err = legacySum(src); err != nil {
+	case h.src.Checksum != "":
+		if job.Legacy, err = legacySum(h.src); err != nil {
 			return "", nil, err
 		}
 	}
 
-	remote := to
-	if !t.push {
-		remote = from
-	}
-	link, err := env.remotes.open(ctx, remote)
+	link, err := env.remotes.open(ctx, h.remote())
 	if err != nil {
 		return "", nil, err
 	}
 	local := env.remotes.local()
-	job.Source = transfer.Location{Backend: local, Path: src.Location}
+	job.Source = transfer.Location{Backend: local, Path: h.src.Location}
 	job.Target = transfer.Location{Backend: link.backend, Path: w.held.Copy.Location}
-	if !t.push {
+	if !h.task.push {
 		job.Source.Backend, job.Target.Backend = link.backend, local
 	}
 	job.Claim = w.held.ID
-	job.BeforeCommit = confirm
+	job.BeforeCommit = h.confirm
 	job.Progress = w.progress
 	job.Staged = func() { w.staged(ctx) }
 	job.Aside = func(was, now string) {
-		w.event(ctx, "aside", fmt.Sprintf("%q at %s was not this dataset and was moved to %q", was, to.Name, now), nil)
+		w.event(ctx, "aside", fmt.Sprintf("%q at %s was not this dataset and was moved to %q", was, h.to.Name, now), nil)
 	}
-	if err := makeParents(ctx, job.Target, to, src); err != nil {
+	if err := makeParents(ctx, job.Target, h.to, h.src); err != nil {
 		return "", nil, err
 	}
 	res, err := link.copier.Copy(ctx, job)
 	if err != nil {
 		return "", nil, err
 	}
-	return t.outcome(ctx, w, to, key, stored != nil, src, res)
+	return h.outcome(ctx, key, stored != nil, res)
 }
 
-// outcome turns the result of a copy into the fields of its record.
-func (t copyTask) outcome(ctx context.Context, w *work, to *Site, key rundb.ManifestKey, known bool,
-	src *rundb.Copy, res *transfer.Result) (rundb.Status, bson.D, error) {
-
+// outcome turns the result of a Copier into the fields of a record. known tells that
+// the manifest is on record already.
+func (h *haul) outcome(ctx context.Context, key rundb.ManifestKey, known bool, res *transfer.Result) (rundb.Status, bson.D, error) {
+	w := h.w
 	sum, err := res.Manifest.LegacySum(checksum.SHA512)
 	if err != nil {
 		return "", nil, err
 	}
 	w.evidence = bson.D{
-		{Key: "source", Value: src.Host},
+		{Key: "source", Value: h.src.Host},
 		{Key: "bytes", Value: res.Bytes}, {Key: "sent", Value: res.Sent}, {Key: "salvaged", Value: res.Salvaged}, {Key: "files", Value: int64(res.Files)},
 		{Key: "resumed", Value: res.Resumed}, {Key: "adopted", Value: res.Adopted},
 		{Key: "durable", Value: res.Durable}, {Key: "read_back", Value: res.ReadBack},
@@ -177,7 +175,7 @@ func (t copyTask) outcome(ctx context.Context, w *work, to *Site, key rundb.Mani
 		}
 	}
 	facts := bson.D{{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}}
-	if t.push && to.Verify != verifyRemote {
+	if h.task.push && h.to.Verify != verifyRemote {
 		return rundb.Verifying, facts, nil
 	}
 	now, err := w.env.Store.Now(ctx)

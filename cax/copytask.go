@@ -18,6 +18,9 @@ type copyTask struct {
 	push bool
 	heal bool
 	now  bool // somebody asked: a failure a short while ago does not matter
+
+	// methods are those whose remotes this task serves; nil: all.
+	methods []Method
 }
 
 func (t copyTask) Name() string {
@@ -51,11 +54,12 @@ func (t copyTask) Select(env *Env) []Candidates {
 	for _, typ := range env.Site.Types() {
 		for _, name := range t.options(env.Site) {
 			remote, ok := env.Config.Site(name)
-			if !ok || !remote.Method.native() {
+			if !ok {
 				continue
 			}
+			by := t.carrier(remote)
 			from, to := t.ends(env.Site, remote)
-			if to.Dir(typ) == "" {
+			if by == nil || !by.keeps(to, typ) {
 				continue
 			}
 			have := rundb.CopyMatch{
@@ -67,7 +71,7 @@ func (t copyTask) Select(env *Env) []Candidates {
 			unfinished := rundb.CopyMatch{
 				Types:    have.Types,
 				Hosts:    []string{to.Name},
-				Statuses: []rundb.Status{rundb.Failed, rundb.Transferring},
+				Statuses: append(by.statuses(), rundb.Failed, rundb.Transferring),
 				Versions: have.Versions,
 			}
 			if to.Verify == verifyRemote {
@@ -198,8 +202,9 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 	if !env.Site.Accepts(r.Name) {
 		return say(Skip, fmt.Sprintf("%s is not in the dataset_list of %s", r.Name, env.Site.Name), "")
 	}
-	if !remote.Method.native() {
-		return say(Skip, fmt.Sprintf("method %q of %s is not served by this task", remote.Method, remote.Name), "")
+	by := t.carrier(remote)
+	if by == nil {
+		return say(Skip, t.unserved(remote), "")
 	}
 	src, ok := r.Copy(rundb.Key{Type: k.Type, Version: k.Version, Host: from.Name})
 	switch {
@@ -207,13 +212,13 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 		return say(Skip, fmt.Sprintf("%s has no %s copy", from.Name, k.Type), "")
 	case src.Status != rundb.Transferred && !(t.heal && partial(&src)):
 		return say(Wait, fmt.Sprintf("the copy at %s is %s, not transferred", from.Name, src.Status), "")
-	case !src.InPlace && !from.Contains(src.Location):
+	case !src.InPlace && !by.holds(env, from, src.Location):
 		return say(Call, fmt.Sprintf("the record of %s says %q, which is outside the directories of that site", from.Name, src.Location),
 			"correct the location in the run database, or the site's dir_* keys")
-	case to.Dir(k.Type) == "":
+	case !by.keeps(to, k.Type):
 		return say(Skip, fmt.Sprintf("%s has no directory for %s data", to.Name, k.Type),
 			fmt.Sprintf("set dir_%s of %s if it should get them", k.Type, to.Name))
-	case destination(to, &src) == "":
+	case by.place(env, to, r, &src) == "":
 		return say(Call, fmt.Sprintf("%q cannot be the name of a dataset at %s", path.Base(src.Location), to.Name),
 			fmt.Sprintf("rename the dataset at %s, and its record with it", from.Name))
 	}
@@ -241,7 +246,13 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 		}
 		return say(Wait, fmt.Sprintf("the copy at %s is complete and waits to be verified there", to.Name),
 			fmt.Sprintf("the daemon of %s does it; see that it runs", to.Name))
-	case rundb.Failed:
+	case rundb.RSEReupload:
+		if dst.Error == nil {
+			d.What = "retry"
+			return say(Do, fmt.Sprintf("%s asks for the upload to be repeated", to.Name), "")
+		}
+		fallthrough
+	case rundb.Failed, rundb.RSEQuota:
 		if why, ok := disputed(env.Config, r, d.Key); ok {
 			d.What = "repair"
 			return say(Call, why, settle)
@@ -323,9 +334,19 @@ func (e *Env) liveness(c *rundb.Claim, now time.Time) liveness {
 	return ownerAlive
 }
 
-// destination gives the path of a new copy: the directory of the type, the
-// version's folder, and the name that the dataset has at the source. It is "" if
-// that cannot be a name.
-func destination(to *Site, src *rundb.Copy) string {
-	return to.Location(src.Type, src.Version, path.Base(src.Location))
+// carrier gives who moves bytes between this site and a remote; nil if this task
+// does not serve its method.
+func (t copyTask) carrier(remote *Site) carrier {
+	if t.methods != nil && !slices.Contains(t.methods, remote.Method) {
+		return nil
+	}
+	return carrierOf(remote.Method)
+}
+
+// unserved says why a remote has no carrier.
+func (t copyTask) unserved(remote *Site) string {
+	if carrierOf(remote.Method) == nil {
+		return fmt.Sprintf("%s has the method %q, by which nothing can be copied", remote.Name, remote.Method)
+	}
+	return fmt.Sprintf("copies by the method %q of %s are made by another program", remote.Method, remote.Name)
 }

@@ -32,18 +32,13 @@ type doingKey struct {
 
 // NewDaemon makes a daemon for the site of env.
 func NewDaemon(env *Env) *Daemon {
-	d := &Daemon{
+	return &Daemon{
 		Env:   env,
+		Tasks: env.tasks(),
 		busy:  map[string]int{},
 		doing: map[doingKey]bool{},
 		freed: make(chan struct{}, 1),
 	}
-	for _, t := range Tasks() {
-		if env.Site.Wants(t.Name()) {
-			d.Tasks = append(d.Tasks, t)
-		}
-	}
-	return d
 }
 
 // A Summary counts what one cycle did.

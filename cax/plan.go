@@ -61,10 +61,7 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 // look at, or for the runs that were named. It only reads.
 func (e *Env) Plan(ctx context.Context, all bool) iter.Seq2[Decision, error] {
 	return func(yield func(Decision, error) bool) {
-		for _, t := range Tasks() {
-			if !e.Site.Wants(t.Name()) {
-				continue
-			}
+		for _, t := range e.tasks() {
 			for _, src := range e.origins(ctx, t, e.considered(t, all)) {
 				for a, err := range src.actions {
 					if err == nil && a.Verb != Do && !all {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/cax-go/cax/rundb"
@@ -32,14 +33,15 @@ type Looker interface {
 	Look(ctx context.Context, env *Env) iter.Seq2[Action, error]
 }
 
-// Tasks returns all tasks, in the order in which a cycle runs them.
+// Tasks returns the tasks of cax, in the order in which a cycle runs them.
 func Tasks() []Task {
+	direct := []Method{MethodLocal, MethodSFTP, MethodSCP, MethodRsync, MethodGfal, MethodLcg, MethodTSM}
 	return []Task{
-		copyTask{push: true},
+		copyTask{push: true, methods: direct},
 		compareTask{},
 		stalledTask{},
 		badChecksumTask{},
-		copyTask{push: false},
+		copyTask{methods: direct},
 		verifyTask{},
 		permissionTask{},
 		sizeTask{},
@@ -135,6 +137,10 @@ type Env struct {
 	// remote's setting.
 	Parallel int
 
+	// Tasks are those of the program that we are, in the order in which a cycle runs
+	// them. nil: [Tasks].
+	Tasks []Task
+
 	// Monitor is told of transfers as they go; nil: nobody.
 	Monitor Monitor
 
@@ -160,6 +166,15 @@ func NewEnv(cfg *Config, site *Site, store *rundb.Store, owner rundb.Owner) *Env
 	}
 	e.remotes = newRemotes(e)
 	return e
+}
+
+// tasks are those of this program that run at this site.
+func (e *Env) tasks() []Task {
+	all := e.Tasks
+	if all == nil {
+		all = Tasks()
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(t Task) bool { return !e.Site.Wants(t.Name()) })
 }
 
 // Close ends the connections to remotes. It does not close the store.

@@ -29,6 +29,9 @@ type work struct {
 	// keep, if not "", is the status that the copy keeps after a failure that says
 	// nothing against its bytes.
 	keep rundb.Status
+
+	// failed, if not nil, is the status that a failure leaves; nil: error.
+	failed func(error) rundb.Status
 }
 
 // under runs f under a lease and records its outcome. f returns the status that
@@ -117,6 +120,9 @@ func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err 
 		fail.Left = w.leaves(err)
 	}
 	status = rundb.Failed
+	if w.failed != nil {
+		status = w.failed(err)
+	}
 	if w.keep != "" && !ofBytes(fail.Class) {
 		status = w.keep
 	}
