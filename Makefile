@@ -2,8 +2,8 @@
 
 GO      ?= go
 BIN     := bin
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X github.com/cax-go/cax/cmd/internal/command.version=$(VERSION)
+BINARIES := cax
+LDFLAGS := -s -w
 
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
@@ -24,7 +24,7 @@ help:
 	@echo 'make bench        cax beside scp, rsync and rclone; writes bench-out/'
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/cax
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(BINARIES))
 
 demo: build
 	$(GO) run ./cmd/internal/demo -cax $(BIN)/cax

@@ -40,61 +40,25 @@ FILES AND ENVIRONMENT:
 Flags may stand anywhere on the command line. See cax help COMMAND for a command.
 `
 
-const afterCommand = `
-Global flags (--config, --rundb, --host, --dry-run, --json, --log, …): see cax help.
-Exit codes: 0 done, 1 something failed, 2 usage or configuration, 130 interrupted.
-`
-
 // newApp makes the command line of cax.
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
-		Name:                  "cax",
-		Usage:                 "move datasets between sites, verified",
-		UsageText:             "cax [flags]                       the daemon; one cycle with --once\ncax COMMAND [flags] [arguments]",
-		Description:           about,
-		CustomAppHelpTemplate: cli.AppHelpTemplate + after,
-		Reader:                stdin,
-		Writer:                stdout,
-		ErrWriter:             stderr,
-		Flags:                 session.Flags(),
-		Before:                printVersion,
-		Action:                runDaemon,
+		Name:        "cax",
+		Usage:       "move datasets between sites, verified",
+		UsageText:   "cax [flags]                       the daemon; one cycle with --once\ncax COMMAND [flags] [arguments]",
+		Description: about,
+		Reader:      stdin,
+		Writer:      stdout,
+		ErrWriter:   stderr,
+		Flags:       session.Flags(),
+		Before:      command.PrintVersion,
+		Action:      session.Daemon(session.Program{LogFile: "cax.log"}),
 		Commands: []*cli.Command{
 			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(), scrubCommand(),
 			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), mvCommand(), strayCommand(), purgeCommand(), reconcileCommand(),
-			dbCommand(), versionCommand(),
+			dbCommand(), command.VersionCommand("cax"),
 		},
 	}
-	for _, c := range app.Commands {
-		c.CustomHelpTemplate = cli.CommandHelpTemplate + afterCommand
-		for _, s := range c.Subcommands {
-			s.CustomHelpTemplate = cli.CommandHelpTemplate + afterCommand
-		}
-		if len(c.Subcommands) > 0 {
-			c.CustomHelpTemplate = cli.SubcommandHelpTemplate + afterCommand
-		}
-	}
+	command.Document(app, after)
 	return app
-}
-
-// noArguments refuses arguments of a command that takes none.
-func noArguments(c *cli.Context) error {
-	if c.Args().Present() {
-		return command.Usagef("see cax help "+c.Command.FullName(), "%s takes no argument %q", c.Command.FullName(), c.Args().First())
-	}
-	return nil
-}
-
-// oneArgument returns the argument of a command that takes one.
-func oneArgument(c *cli.Context, what string) (string, error) {
-	switch c.NArg() {
-	case 0:
-		return "", command.Usagef("see cax help "+c.Command.FullName(), "%s needs a %s", c.Command.FullName(), what)
-	case 1:
-		if c.Args().First() == "" {
-			return "", command.Usagef("", "the %s is empty", what)
-		}
-		return c.Args().First(), nil
-	}
-	return "", command.Usagef("quote it if it has blanks", "%s takes one %s, not %q too", c.Command.FullName(), what, c.Args().Get(1))
 }

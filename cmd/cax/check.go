@@ -33,7 +33,7 @@ Example:
 }
 
 func check(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	offline := c.Bool("offline")

@@ -37,7 +37,7 @@ Example:
 }
 
 func dbInit(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	s, err := session.Open(c, session.Need{Store: true, Create: true, Write: true})
@@ -79,7 +79,7 @@ type backuper interface {
 }
 
 func dbBackup(c *cli.Context) (err error) {
-	to, err := oneArgument(c, "file")
+	to, err := command.OneArgument(c, "file")
 	if err != nil {
 		return err
 	}

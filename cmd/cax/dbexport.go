@@ -43,7 +43,7 @@ func collectionFlag(c *cli.Context) (rundb.Collection, error) {
 func dbExport(c *cli.Context) (err error) {
 	to := "-"
 	if c.NArg() > 0 {
-		if to, err = oneArgument(c, "path"); err != nil {
+		if to, err = command.OneArgument(c, "path"); err != nil {
 			return err
 		}
 	}

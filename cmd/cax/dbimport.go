@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"github.com/cax-go/cax/cmd/internal/command"
 	"os"
 
 	"github.com/cax-go/cax/cmd/internal/session"
@@ -32,7 +33,7 @@ Example:
 }
 
 func dbImport(c *cli.Context) (err error) {
-	from, err := oneArgument(c, "path")
+	from, err := command.OneArgument(c, "path")
 	if err != nil {
 		return err
 	}

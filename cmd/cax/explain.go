@@ -33,7 +33,7 @@ Example:
 const lastEvents = 3
 
 func explain(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	s, err := session.Open(c, session.Need{Config: true, Store: true, Runs: session.OneRun})

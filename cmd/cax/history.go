@@ -49,7 +49,7 @@ func eventLine(e *rundb.Event) eventJSON {
 }
 
 func history(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	s, err := session.Open(c, session.Need{Store: true, Runs: session.OneRun})

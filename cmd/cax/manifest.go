@@ -43,7 +43,7 @@ func detectorFlag() cli.Flag {
 }
 
 func manifest(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	if err := session.OneOf(c, "format", "json", "sha512sum", "xxhsum"); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"github.com/cax-go/cax/cmd/internal/command"
 	"strconv"
 
 	"github.com/cax-go/cax/cax"
@@ -30,7 +31,7 @@ Example:
 }
 
 func plan(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	s, err := session.Open(c, session.Need{Config: true, Site: true, Store: true, Runs: session.AnyRuns})

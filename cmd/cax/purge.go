@@ -36,7 +36,7 @@ Example:
 }
 
 func purge(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	to, from := c.String("plan"), c.String("apply")

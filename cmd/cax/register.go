@@ -74,7 +74,7 @@ func register(c *cli.Context) (err error) {
 
 // registration reads the flags.
 func registration(c *cli.Context) (*cax.Registration, error) {
-	path, err := oneArgument(c, "path")
+	path, err := command.OneArgument(c, "path")
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ Example:
 }
 
 func rm(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	s, err := session.Open(c, session.Need{Config: true, Site: true, Store: true, Write: true, Runs: session.OneRun})

@@ -58,7 +58,7 @@ type shareLine struct {
 }
 
 func scrub(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	o := cax.ScrubOptions{All: c.Bool("all")}

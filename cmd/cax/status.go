@@ -44,7 +44,7 @@ Example:
 }
 
 func status(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	for _, f := range []string{"host", "detector"} {

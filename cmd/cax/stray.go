@@ -45,7 +45,7 @@ type strayJSON struct {
 }
 
 func stray(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
+	if err := command.NoArguments(c); err != nil {
 		return err
 	}
 	s, err := session.Open(c, session.Need{Config: true, Site: true, Store: true, Write: true, Runs: session.NoRuns})

@@ -29,6 +29,9 @@ type Need struct {
 	Runs   Selecting // what --run and --name mean
 	Daemon bool      // --once is known
 
+	// Adjust changes the configuration as flags of the program say; nil: not at all.
+	Adjust func(*cli.Context, *cax.Config) error
+
 	// LogFile is the log file if --log-file does not name one; "": none.
 	LogFile string
 }
@@ -49,13 +52,14 @@ type Session struct {
 	Stdout, Stderr io.Writer
 	Colour         bool // of standard output
 
+	program string
 	closers []func() error
 }
 
 // Open makes what a command needs. A UsageError, or command.ErrConfig, says what
 // a person has to mend. Close the session when done.
 func Open(c *cli.Context, n Need) (s *Session, err error) {
-	s = &Session{DryRun: c.Bool("dry-run"), JSON: c.Bool("json"), Stdout: c.App.Writer, Stderr: c.App.ErrWriter}
+	s = &Session{program: c.App.Name, DryRun: c.Bool("dry-run"), JSON: c.Bool("json"), Stdout: c.App.Writer, Stderr: c.App.ErrWriter}
 	s.Colour = colours(s.Stdout)
 	defer func() {
 		if err != nil {
@@ -124,6 +128,11 @@ func (s *Session) configure(c *cli.Context, n Need) error {
 	if s.Config, err = loadConfig(path, s.Stderr, c.App.Name); err != nil {
 		return err
 	}
+	if n.Adjust != nil {
+		if err := n.Adjust(c, s.Config); err != nil {
+			return err
+		}
+	}
 	if n.Site {
 		if s.Site, err = findSite(s.Config, c.String("host"), os.Getenv, os.Hostname); err != nil {
 			return err
@@ -181,7 +190,7 @@ func (s *Session) by() string {
 	if s.Site != nil {
 		at = " at " + s.Site.Name
 	}
-	return fmt.Sprintf("cax%s (%s, pid %d)", at, host, os.Getpid())
+	return fmt.Sprintf("%s%s (%s, pid %d)", s.program, at, host, os.Getpid())
 }
 
 // Close ends everything that was opened, in reverse.

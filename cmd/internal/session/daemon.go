@@ -1,0 +1,81 @@
+package session
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/cax-go/cax/cax"
+	"github.com/cax-go/cax/cmd/internal/command"
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+)
+
+// A Program is what tells one daemon of the family from another.
+type Program struct {
+	LogFile string                                      // if --log-file does not name one
+	Tasks   func(*cli.Context) ([]cax.Task, error)      // nil: those of cax
+	Adjust  func(c *cli.Context, cfg *cax.Config) error // flags that change the configuration; nil: none
+}
+
+// Daemon is the action of a binary without a command: the daemon of one site, or
+// with --once one cycle of it.
+func Daemon(p Program) cli.ActionFunc {
+	return func(c *cli.Context) (err error) {
+		if c.Bool("json") && !c.Bool("once") {
+			return command.Usagef("--log-format json makes the log so", "--json prints results, and the daemon has none")
+		}
+		s, err := Open(c, Need{Config: true, Site: true, Store: true, Write: true, Runs: AnyRuns, Daemon: true, LogFile: p.LogFile, Adjust: p.Adjust})
+		if err != nil {
+			return err
+		}
+		defer s.CloseInto(&err)
+		if err := s.Exists(c.Context); err != nil {
+			return err
+		}
+		if p.Tasks != nil {
+			if s.Env.Tasks, err = p.Tasks(c); err != nil {
+				return err
+			}
+		}
+		for _, n := range s.Config.Notes {
+			s.Log.Warn("configuration", zap.String("note", n.String()))
+		}
+		d := cax.NewDaemon(s.Env)
+		if c.Bool("once") {
+			return once(c, s, d)
+		}
+		s.Log.Info(c.App.Name+" starts", zap.String("version", command.Version(c.App.Name)), zap.String("site", s.Site.Name), zap.String("config", s.Config.File), zap.String("rundb", s.Address.String()))
+		err = d.Run(c.Context)
+		if err == nil && command.Told(c.Context, syscall.SIGINT) {
+			return c.Context.Err()
+		}
+		return err
+	}
+}
+
+// once runs one cycle and says in one line what became of it.
+func once(c *cli.Context, s *Session, d *cax.Daemon) error {
+	sum, err := d.Once(c.Context)
+	counts := []zap.Field{zap.String("site", s.Site.Name), zap.Int("done", sum.Done), zap.Int("failed", sum.Failed),
+		zap.Int("waiting", sum.Waiting), zap.Int("for_a_person", sum.Calls), zap.Bool("dry_run", s.DryRun)}
+	switch {
+	case command.IsInterrupted(c.Context, err):
+		s.Log.Warn("cycle interrupted", counts...)
+	case err != nil:
+		s.Log.Error("cycle done", counts...)
+	default:
+		s.Log.Info("cycle done", counts...)
+	}
+	if s.JSON {
+		line := struct {
+			Site    string `json:"site"`
+			Done    int    `json:"done"`
+			Failed  int    `json:"failed"`
+			Waiting int    `json:"waiting"`
+			Calls   int    `json:"for_a_person"`
+			DryRun  bool   `json:"dry_run"`
+		}{s.Site.Name, sum.Done, sum.Failed, sum.Waiting, sum.Calls, s.DryRun}
+		return errors.Join(err, s.Print(line))
+	}
+	return err
+}
