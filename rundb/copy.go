@@ -50,6 +50,8 @@ type Copy struct {
 	Files             int64 // number of files; 0: unknown
 	RSE               []string
 	RuleInfo          []string
+	Replicas          []Replica // of a copy in a Rucio catalogue, one for each RSE that was looked at
+	Content           string    // sum, in the original's form, of the dataset whose files were found to be these; for copies whose checksum has another form
 	Claim             *Claim
 	VerifiedAt        time.Time
 	Evidence          Evidence
@@ -57,6 +59,17 @@ type Copy struct {
 	InPlace           bool   // in_place: registered outside the site's directories; only read there
 	Permissions       string // digest of the permissions that were given to its files; "": of none
 	Error             *CopyError
+}
+
+// A Replica is what was found of a catalogued copy at one RSE.
+type Replica struct {
+	RSE       string
+	Rule      string    // id of the rule that keeps it there; "" if none does
+	State     string    // of the rule, as Rucio names it: "OK", "REPLICATING", "STUCK", …
+	Files     int64     // replicas that are available there, counted file by file
+	ExpiresAt time.Time // when the rule ends; zero: never
+	CheckedAt time.Time // when this was found, by the database server's clock
+	Text      string    // why it is not OK; "" if it is, or if nobody says
 }
 
 // Evidence tells how a copy was last verified.

@@ -85,6 +85,8 @@ func decodeCopy(d bson.Raw) Copy {
 		Files:             asInt(lookup(d, "files")),
 		RSE:               asStrings(lookup(d, "rse")),
 		RuleInfo:          asStrings(lookup(d, "rule_info")),
+		Replicas:          decodeReplicas(lookup(d, "replicas")),
+		Content:           asString(lookup(d, "content")),
 		VerifiedAt:        asTime(lookup(d, "verified_at")),
 		Evidence:          Evidence(asString(lookup(d, "evidence"))),
 		ChecksumAlgorithm: asString(lookup(d, "checksum_algorithm")),
@@ -106,6 +108,34 @@ func decodeCopy(d bson.Raw) Copy {
 		}
 	}
 	return c
+}
+
+func decodeReplicas(v bson.RawValue) []Replica {
+	a, ok := v.ArrayOK()
+	if !ok {
+		return nil
+	}
+	vs, err := a.Values()
+	if err != nil {
+		return nil
+	}
+	rs := []Replica{}
+	for _, v := range vs {
+		d, ok := v.DocumentOK()
+		if !ok {
+			continue
+		}
+		rs = append(rs, Replica{
+			RSE:       asString(lookup(d, "rse")),
+			Rule:      asString(lookup(d, "rule")),
+			State:     asString(lookup(d, "state")),
+			Files:     asInt(lookup(d, "files")),
+			ExpiresAt: asTime(lookup(d, "expires_at")),
+			CheckedAt: asTime(lookup(d, "checked_at")),
+			Text:      asString(lookup(d, "text")),
+		})
+	}
+	return rs
 }
 
 func decodeLeftovers(d bson.Raw) Leftovers {

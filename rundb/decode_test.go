@@ -167,7 +167,9 @@ func TestNewRun(t *testing.T) {
 	in := rundb.Run{Number: 5, Name: "n", Detector: "tpc", Start: start, End: start, User: "u", Source: "s", RawSize: 9,
 		Tags: []rundb.Tag{{Name: "t", User: "u", Date: start}},
 		Data: []rundb.Copy{{Key: rundb.Key{Type: rundb.Processed, Version: "v", Host: "h"}, Status: rundb.Failed, Location: "/l", Checksum: "c", Created: start,
-			PaxHash: "p", CreationPlace: "q", Size: 1, Files: 2, RSE: []string{"r"}, RuleInfo: []string{}, VerifiedAt: start, Evidence: rundb.Disk,
+			PaxHash: "p", CreationPlace: "q", Size: 1, Files: 2, RSE: []string{"r"}, RuleInfo: []string{}, Content: "d",
+			Replicas:   []rundb.Replica{{RSE: "R", Rule: "f0", State: "OK", Files: 3, CheckedAt: start, ExpiresAt: start}, {RSE: "S", State: "STUCK", CheckedAt: start, Text: "t"}},
+			VerifiedAt: start, Evidence: rundb.Disk,
 			ChecksumAlgorithm: "md5", InPlace: true, Claim: &rundb.Claim{ID: "c", Owner: rundb.Owner{PID: 1}, Seq: 2, Heartbeat: start, Left: left},
 			Error: &rundb.CopyError{Class: "x", Text: "y", Since: start, Tries: 3, NextTry: start, Found: "z", Left: left}}}}
 	got, err := rundb.NewRun(in)

@@ -26,6 +26,8 @@
 //	creation_place      string                        processing
 //	size                int, in bytes                 AddSize and this module
 //	rse, rule_info      lists of strings              Rucio tasks
+//	replicas            list of documents             Rucio tasks
+//	content             string                        Rucio tasks
 //	claim               document, see [Claim]         this module
 //	verified_at         date                          this module
 //	evidence            "stream" "cached" "disk"      this module

@@ -97,6 +97,10 @@ func (c *Copy) BSON() bson.D {
 	number("files", c.Files)
 	texts("rse", c.RSE)
 	texts("rule_info", c.RuleInfo)
+	if c.Replicas != nil {
+		d = append(d, bson.E{Key: "replicas", Value: ReplicasBSON(c.Replicas)})
+	}
+	text("content", c.Content)
 	if !c.VerifiedAt.IsZero() {
 		d = append(d, bson.E{Key: "verified_at", Value: date(c.VerifiedAt)})
 	}
@@ -113,6 +117,29 @@ func (c *Copy) BSON() bson.D {
 		d = append(d, bson.E{Key: "error", Value: c.Error.BSON()})
 	}
 	return d
+}
+
+// ReplicasBSON gives replicas as they stand in a copy's record.
+func ReplicasBSON(rs []Replica) bson.A {
+	a := bson.A{}
+	for _, r := range rs {
+		d := bson.D{
+			{Key: "rse", Value: r.RSE},
+			{Key: "rule", Value: r.Rule},
+			{Key: "state", Value: r.State},
+			{Key: "files", Value: r.Files},
+			{Key: "expires_at", Value: nil},
+			{Key: "checked_at", Value: date(r.CheckedAt)},
+		}
+		if !r.ExpiresAt.IsZero() {
+			d[4].Value = date(r.ExpiresAt)
+		}
+		if r.Text != "" {
+			d = append(d, bson.E{Key: "text", Value: r.Text})
+		}
+		a = append(a, d)
+	}
+	return a
 }
 
 // BSON gives the claim as it stands in a copy's record.
