@@ -10,13 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cax-go/cax/transfer"
+	"github.com/cax-go/cax/transfer/internal/program"
 	"github.com/cax-go/cax/transfer/local"
 	"github.com/cax-go/cax/transfer/scp"
 	"github.com/cax-go/cax/transfer/ssh"
@@ -138,11 +138,9 @@ func (b *Backend) run(ctx context.Context, m move, t *transfer.Tree) error {
 	if err != nil {
 		return err
 	}
-	stderr := &tail{}
+	stderr := &program.Tail{}
 	cmd.Stderr = stderr
-	cmd.WaitDelay = time.Second // for a child of a child that keeps the output open
-	isolate(cmd)
-	err = supervise(ctx, cmd, func() { progress(stdout, t.Progress) })
+	err = program.Run(ctx, cmd, func(int) { progress(stdout, t.Progress) })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -160,27 +158,6 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// supervise runs a command to its end, or kills its process group when the
-// context ends. The command also dies with this process: that signal comes at the
-// end of the thread that started it, so the thread is kept.
-func supervise(ctx context.Context, cmd *exec.Cmd, read func()) error {
-	ended := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err := cmd.Start(); err != nil {
-			ended <- err
-			return
-		}
-		stop := context.AfterFunc(ctx, func() { killGroup(cmd.Process.Pid) })
-		read()
-		err := cmd.Wait()
-		stop()
-		ended <- err
-	}()
-	return <-ended
 }
 
 // progress reads what --info=progress2 prints: lines that are overwritten, whose
@@ -328,29 +305,3 @@ func (b *Backend) remoteShell(t ssh.Target, port int) (string, func(), error) {
 
 // percent protects a path from ssh, which expands tokens like %h.
 func percent(p string) string { return strings.ReplaceAll(p, "%", "%%") }
-
-// A tail keeps the end of what a program says.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	const kept = 2 << 10
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, p...)
-	if over := len(t.b) - kept; over > 0 {
-		t.b = t.b[over:]
-		if i := bytes.IndexByte(t.b, '\n'); i >= 0 {
-			t.b = t.b[i+1:] // of a line that began before
-		}
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.b))
-}

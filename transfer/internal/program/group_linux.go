@@ -1,4 +1,4 @@
-package rsync
+package program
 
 import (
 	"os/exec"

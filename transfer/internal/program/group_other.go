@@ -1,6 +1,6 @@
 //go:build !linux
 
-package rsync
+package program
 
 import (
 	"os/exec"
