@@ -118,17 +118,21 @@ type Disk interface {
 // sent again. The Copier uses it instead of Open and Create, and verifies after.
 type TreeCopier interface {
 	// Send copies the local dataset to the path at the place; single tells that
-	// it is one file and not a directory.
+	// it is one file and not a directory. It has been compared with the manifest.
 	Send(ctx context.Context, local, remote string, single bool, t *Tree) error
 	// Fetch copies the place's dataset to a local path.
 	Fetch(ctx context.Context, remote, local string, single bool, t *Tree) error
 }
 
-// Tree carries the limits and the progress of one [TreeCopier] call.
+// Tree carries what is known of the dataset, the limits and the progress of one
+// [TreeCopier] call. The functions may be nil, and are called from any goroutine.
 type Tree struct {
-	BytesPerSecond int64         // 0: no limit
-	Stall          time.Duration // 0: none
-	Progress       func(n int64) // bytes moved since the last call; may be nil
+	Manifest       *checksum.Manifest // what the dataset is; nil: not known
+	BytesPerSecond int64              // 0: no limit
+	Stall          time.Duration      // 0: none
+	Progress       func(n int64)      // bytes moved since the last call; 0: still at it
+	Skipped        func(n int64)      // bytes that were there already
+	File           func(path string)  // a file is finished
 }
 
 // A RoundTripper measures how long one request to its place takes.

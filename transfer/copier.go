@@ -129,6 +129,10 @@ type Result struct {
 	Adopted  bool // the target was there already and equal
 	Durable  bool // the target was made durable
 	ReadBack bool // the target was read after it was written
+
+	// ReadBackBy is the algorithm that the target was then compared by, the weakest of
+	// them if there were several; 0 if it was not compared, or made the manifest.
+	ReadBackBy checksum.Algorithm
 }
 
 // check refuses a job that cannot be carried out, or that could do harm.

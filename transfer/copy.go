@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cax-go/cax/checksum"
 )
 
 // grace is how long Copy waits, after its context has ended, for calls of
@@ -62,6 +64,7 @@ type run struct {
 	seen    *listing // the source as it was found
 	aside   string   // where what stood under the final name and was not this dataset is; "": nothing
 	journal *journal
+	by      checksum.Algorithm // by which files were compared the last time
 	result  Result
 
 	mu      sync.Mutex

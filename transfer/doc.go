@@ -44,7 +44,11 @@
 // digest is computed from the bytes that were read at the source and from those
 // that were written, so damage at the source is found. [Result.ReadBack]
 // tells whether the copy was also read back: damage behind the far side's server
-// is seen only then, or by whoever verifies the copy there.
+// is seen only then, or by whoever verifies the copy there. A far side that cannot
+// hash by XXH3 is asked for another digest that the manifest has, down to Adler-32
+// where that is all it knows; [Result.ReadBackBy] tells which it was. Without any
+// the files are read back through the backend. [Copier.Verify] does the same to a copy
+// that was made before.
 //
 // # Errors
 //

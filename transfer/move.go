@@ -39,7 +39,7 @@ func (r *run) mover() mover {
 // move gets every file into staging. Those that are streamed, and those that are
 // sent, have been compared with the manifest when it returns, or made it.
 func (r *run) move(ctx context.Context) error {
-	tree := &Tree{Stall: r.stall(), Progress: r.watch.move}
+	tree := &Tree{Manifest: r.Manifest, Stall: r.stall(), Progress: r.watch.move, Skipped: r.watch.skipped, File: r.watch.file}
 	if r.Limit != nil && r.Limit.Limit() < 1<<50 {
 		tree.BytesPerSecond = int64(r.Limit.Limit())
 	}
@@ -49,6 +49,7 @@ func (r *run) move(ctx context.Context) error {
 		if r.result.Manifest, err = r.hashed(ctx, r.Source, r.source); err != nil {
 			return err
 		}
+		tree.Manifest = r.result.Manifest
 		disk := r.Source.Backend.(Disk)
 		return r.Target.Backend.(TreeCopier).Send(ctx, disk.LocalPath(r.Source.Path), r.data(), r.source.single, tree)
 	case fetch:

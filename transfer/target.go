@@ -26,7 +26,7 @@ func (r *run) lookAtTarget(ctx context.Context) (adopted bool, err error) {
 			return false, err
 		}
 		if m != nil {
-			r.result.Manifest, r.result.Adopted, r.result.ReadBack = m, true, true
+			r.result.Manifest, r.result.Adopted, r.result.ReadBack, r.result.ReadBackBy = m, true, true, r.by
 			r.watch.skipped(r.source.bytes)
 			return true, r.judge(ctx)
 		}
@@ -111,5 +111,6 @@ func (r *run) targetByRecord(ctx context.Context, there *listing) (*checksum.Man
 	if err != nil || sum != r.Legacy {
 		return nil, nil
 	}
+	r.by = sum.Algorithm()
 	return m, nil
 }

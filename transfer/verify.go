@@ -47,7 +47,7 @@ func (r *run) readBack(ctx context.Context) error {
 	if err := r.spoiled(ctx, bad); err != nil {
 		return err
 	}
-	r.result.ReadBack = true
+	r.result.ReadBack, r.result.ReadBackBy = true, r.by
 	return nil
 }
 
@@ -131,6 +131,7 @@ func (r *run) differing(ctx context.Context, l Location, m *checksum.Manifest) (
 		sums[i] = d.Sum(comparedBy(files[i]))
 		return err
 	})
+	r.by = weakest(sums)
 	return wrong(files, sums), err
 }
 
@@ -141,7 +142,19 @@ func (r *run) hashedThere(ctx context.Context, l Location, h Hasher, m *checksum
 	if err != nil || !done {
 		return nil, done, err
 	}
+	r.by = weakest(sums)
 	return wrong(files, sums), true, nil
+}
+
+// weakest is the algorithm with the shortest digest that was compared by.
+func weakest(sums []checksum.Sum) checksum.Algorithm {
+	var a checksum.Algorithm
+	for _, s := range sums {
+		if b := s.Algorithm(); a == 0 || b != 0 && b.Size() < a.Size() {
+			a = b
+		}
+	}
+	return a
 }
 
 // of is where a file of a manifest is at a place.
@@ -199,7 +212,7 @@ func (r *run) read(ctx context.Context, b Backend, path string, size int64, d io
 
 // byHasher lets the far side hash; it reports false if that cannot do it.
 func (r *run) byHasher(ctx context.Context, l Location, h Hasher, files []*checksum.Entry, at func(*checksum.Entry) string, sums []checksum.Sum) (bool, error) {
-	algs := []checksum.Algorithm{checksum.XXH3_128, checksum.SHA512, checksum.SHA256, checksum.MD5}
+	algs := []checksum.Algorithm{checksum.XXH3_128, checksum.SHA512, checksum.SHA256, checksum.MD5, checksum.Adler32}
 	for len(files) > 0 {
 		n, size := 0, int64(0)
 		var paths []string
