@@ -21,6 +21,8 @@ type Config struct {
 
 	Policy Policy
 
+	Naming Naming
+
 	// Sites in the order of the file. Names are unique.
 	Sites []*Site
 
@@ -123,6 +125,7 @@ type Site struct {
 	RucioDownloadRSE string      `json:"rucio_download_rse"`
 	RucioAccount     string      `json:"rucio_account"`
 	RucioTransfer    []string    `json:"rucio_transfer"`
+	Rucio            RucioConfig `json:"rucio"`
 }
 
 // Bandwidth bounds the bytes per second over all connections of a site: always,

@@ -228,7 +228,8 @@ func TestObjectForm(t *testing.T) {
 	  "master_checksums": [{"type": "raw", "host": "A"}],
 	  "policy": {"heartbeat": "10s", "lease_lost": "30s", "lease_expired": "1m", "once_expired": "3m", "others_take_over": "2d",
 	    "backoff_min": "2s", "backoff_max": "1m30s", "interval": "5s", "stall": "1d12h", "reserve": "1.5GiB", "verified_within": "60d", "shutdown_grace": "500ms"},
-	  "naming": {"whatever": 1},
+	  "naming": {"science_runs": [{"name": "S0", "until": "2017-02-02 17:40"}, {"name": "S1"}], "scope": "s", "upload_scope": "u_{{.Name}}", "dataset": "{{.Type}}",
+	    "container": "c", "over_container": "o", "json_prefix": "p_"},
 	  "sites": [
 	    {"name": "A", "hostname": "[2001:db8::1]:2222", "username": "xenon", "method": "sftp",
 	     "dir_raw": "/data/raw/", "dir_processed": "/data/processed", "dir_minitrees": "/data/minitrees", "dir_tsm": "/data/tsm",
@@ -237,7 +238,8 @@ func TestObjectForm(t *testing.T) {
 	     "identity_file": "~/.ssh/id_cax", "known_hosts": "/etc/known", "host_key": "`+hostKeyExample+`",
 	     "verify": "remote", "daemon": "none", "parallel": 4, "bandwidth": [{"from": "08:00", "to": "18:00", "rate": "10MB/s"}],
 	     "domain": "d", "same_storage_as": "B", "min_copies": 3, "grid_cert": "/cert", "nstreams": 2,
-	     "rucio_upload_rse": "U", "rucio_download_rse": "D", "rucio_account": "P", "rucio_transfer": ["T"]},
+	     "rucio_upload_rse": "U", "rucio_download_rse": "D", "rucio_account": "P", "rucio_transfer": ["T"],
+	     "rucio": {"config": "~/rucio.cfg", "host": "http://h", "auth_host": "http://a", "rses": [{"name": "R", "domain": "d", "same_storage_as": "B"}]}},
 	    {"name": "B", "method": "local", "bandwidth": "50MB/s", "pax_processing_versions": ["v1"], "task_list": []}
 	  ]}`)
 	zero := 0
@@ -246,6 +248,8 @@ func TestObjectForm(t *testing.T) {
 		Masters: []Master{{"raw", "A"}},
 		Policy: Policy{Heartbeat: 10 * time.Second, LeaseLost: 30 * time.Second, LeaseExpired: time.Minute, OnceExpired: 3 * time.Minute, OthersTakeOver: 48 * time.Hour,
 			BackoffMin: 2 * time.Second, BackoffMax: 90 * time.Second, Interval: 5 * time.Second, Stall: 36 * time.Hour, Reserve: 3 << 29, VerifiedWithin: 60 * 24 * time.Hour, ShutdownGrace: 500 * time.Millisecond},
+		Naming: Naming{ScienceRuns: []ScienceRun{{"S0", time.Date(2017, 2, 2, 17, 40, 0, 0, time.UTC)}, {Name: "S1"}}, Scope: "s", UploadScope: "u_{{.Name}}", Dataset: "{{.Type}}",
+			Container: "c", OverContainer: "o", JSONPrefix: "p_"},
 		Sites: []*Site{
 			{Name: "A", Hostname: "[2001:db8::1]:2222", Port: 2222, Username: "xenon", Method: MethodSFTP,
 				DirRaw: "/data/raw", DirProcessed: "/data/processed", DirMinitrees: "/data/minitrees", DirTSM: "/data/tsm",
@@ -254,15 +258,16 @@ func TestObjectForm(t *testing.T) {
 				IdentityFile: "~/.ssh/id_cax", KnownHosts: "/etc/known", HostKey: hostKeyExample,
 				Verify: "remote", Daemon: "none", Parallel: 4, Bandwidth: Bandwidth{Table: []BandwidthWindow{{From: 480, To: 1080, BytesPerSecond: 10e6}}},
 				Domain: "d", SameStorageAs: "B", MinCopies: 3, GridCert: "/cert", NStreams: 2,
-				RucioUploadRSE: "U", RucioDownloadRSE: "D", RucioAccount: "P", RucioTransfer: []string{"T"}},
+				RucioUploadRSE: "U", RucioDownloadRSE: "D", RucioAccount: "P", RucioTransfer: []string{"T"},
+				Rucio: RucioConfig{Config: "~/rucio.cfg", Host: "http://h", AuthHost: "http://a", RSEs: []RSEConfig{{"R", "d", "B"}}}},
 			{Name: "B", Method: MethodLocal, Bandwidth: Bandwidth{BytesPerSecond: 50e6}, PaxVersions: []string{"v1"}, TaskList: []string{}},
 		},
 	}
 	if diff := cmp.Diff(want, cfg, cmpopts.IgnoreFields(Config{}, "File", "Notes")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if len(cfg.Notes) != 1 || cfg.Notes[0].Key != "naming" {
-		t.Errorf("notes %v, want one about naming", cfg.Notes)
+	if len(cfg.Notes) != 0 {
+		t.Errorf("notes %v", cfg.Notes)
 	}
 	if got := cfg.Sites[0].Host(); got != "2001:db8::1" {
 		t.Errorf("host %q", got)

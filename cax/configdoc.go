@@ -37,10 +37,14 @@ func AllConfigKeys() []ConfigKeys {
 		{"Keys of a window of `bandwidth`", windowSection().infos()},
 		{"Keys of `permissions`", permissionsSection().infos()},
 		{"Keys of an entry of `permissions`", permissionSection().infos()},
+		{"Keys of `rucio`", rucioSection().infos()},
+		{"Keys of an entry of `rses`", rseSection().infos()},
 		{"Keys of the object form", topSection().infos()},
 		{"Keys of `rundb`", rundbSection().infos()},
 		{"Keys of an entry of `master_checksums`", masterSection().infos()},
 		{"Keys of `policy`", policySection().infos()},
+		{"Keys of `naming`", namingSection().infos()},
+		{"Keys of an entry of `science_runs`", scienceRunSection().infos()},
 	}
 }
 

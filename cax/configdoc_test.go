@@ -113,6 +113,17 @@ func TestConfigExamples(t *testing.T) {
 					return // the example of master_checksums has both
 				case "Keys of `policy`":
 					text = `{"policy": {` + pair + `}, "sites": ` + sites("") + `}`
+				case "Keys of `rucio`":
+					text = sites(`, "rucio": {` + pair + `}`)
+				case "Keys of an entry of `rses`":
+					if k.Name != "name" {
+						pair = `"name": "R", ` + pair
+					}
+					text = sites(`, "rucio": {"rses": [{` + pair + `}]}`)
+				case "Keys of `naming`":
+					text = `{"naming": {` + pair + `}, "sites": ` + sites("") + `}`
+				case "Keys of an entry of `science_runs`":
+					return // the example of science_runs has both
 				default:
 					t.Fatalf("no test for %s", g.Title)
 				}

@@ -104,7 +104,8 @@ func siteSection() *section[Site] {
 		ignored[Site]("rucio_config_p3", shell),
 		ignored[Site]("batch", later),
 		ignored[Site]("tsm", later),
-		ignored[Site]("rucio", later),
+		field(sectionKind("rucio", rucioSection()), func(s *Site) *RucioConfig { return &s.Rucio }, KeyInfo{Name: "rucio", Type: "object", Default: "as the Python client is configured", Example: `{"config": "/opt/rucio/etc/rucio.cfg"}`,
+			Doc: "How a catalogue is reached; of a site with method rucio that others push to or pull from."}),
 	}}
 }
 
@@ -193,7 +194,8 @@ func topSection() *section[Config] {
 			Doc: "Whose copy has the right checksum; the first that has a good one."}),
 		field(sectionKind("policy", policy), func(c *Config) *Policy { return &c.Policy }, KeyInfo{Name: "policy", Type: "object", Default: "see below", Example: `{"interval": "5m"}`,
 			Doc: "Times and limits."}),
-		ignored[Config]("naming", "a part that this version does not have reads it"),
+		field(sectionKind("naming", namingSection()), func(c *Config) *Naming { return &c.Naming }, KeyInfo{Name: "naming", Type: "object", Default: "XENON1T's names", Example: `{"scope": "exp_{{.ScienceRun}}"}`,
+			Doc: "What datasets are called in a Rucio catalogue."}),
 		field(valueKind[struct{}]{"list of objects, or file", map[string]any{"anyOf": []any{
 			map[string]any{"type": "string"}, map[string]any{"type": "array", "items": site.schema(), "minItems": 1}}},
 			anyKind().read}, func(*Config) *struct{} { return new(struct{}) }, KeyInfo{Name: "sites", Default: "–", Example: `"cax.json"`, required: true,
