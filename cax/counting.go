@@ -10,12 +10,35 @@ import (
 	"github.com/cax-go/cax/rundb"
 )
 
-// A Standing says whether one copy counts as a good one, and why not.
+// A Standing says whether one copy counts as a good one, and why not. A copy in a
+// Rucio catalogue has one standing for each RSE.
 type Standing struct {
 	Copy   rundb.Copy
+	RSE    string // "" but in a catalogue
 	Domain string // what it fails together with
 	Counts bool
 	Why    string // one sentence, for both outcomes
+
+	storage string // the site whose disks these are; "" if it is none's
+}
+
+// Place names where the copy is: the host, in a catalogue with the RSE.
+func (s Standing) Place() string {
+	if s.RSE == "" {
+		return s.Copy.Host
+	}
+	return s.Copy.Host + "/" + s.RSE
+}
+
+// sameStorage reports whether two copies have to be taken for one storage.
+func (c *Config) sameStorage(a, b Standing) bool {
+	switch {
+	case a.RSE != "" && a.RSE == b.RSE:
+		return true
+	case a.storage == "" || b.storage == "":
+		return false
+	}
+	return c.SameStorage(a.storage, b.storage)
 }
 
 // standings judges every copy of one (run, type, version). What is not known
@@ -26,7 +49,11 @@ func (e *Env) standings(r *rundb.Run, typ rundb.Type, version string, now time.T
 	v := master(e.Config, r, typ, version)
 	var out []Standing
 	for c := range r.Copies(rundb.CopyMatch{Types: []rundb.Type{typ}, Versions: []string{version}}) {
-		s := Standing{Copy: c, Domain: e.Config.Domain(c.Host)}
+		if catalogued(&c) {
+			out = append(out, e.catalogStandings(&c, v, now)...)
+			continue
+		}
+		s := Standing{Copy: c, Domain: e.Config.Domain(c.Host), storage: c.Host}
 		s.Why = e.discounts(&c, v, now)
 		if s.Counts = s.Why == ""; s.Counts {
 			s.Why = fmt.Sprintf("good: verified %s ago, checksum agrees", ago(now, c.VerifiedAt).Round(time.Minute))
@@ -112,10 +139,10 @@ func (e *Env) tally(r *rundb.Run, k rundb.Key, m Minimum, now time.Time) Tally {
 		if s.Copy.Host == k.Host {
 			continue
 		}
-		if s.Counts && e.Config.SameStorage(s.Copy.Host, k.Host) {
+		if s.Counts && e.Config.sameStorage(s, Standing{storage: k.Host}) {
 			s.Counts, s.Why = false, fmt.Sprintf("it is the same storage as %s", k.Host)
 		}
-		if s.Counts && slices.ContainsFunc(t.Good, func(o Standing) bool { return e.Config.SameStorage(o.Copy.Host, s.Copy.Host) }) {
+		if s.Counts && slices.ContainsFunc(t.Good, func(o Standing) bool { return e.Config.sameStorage(o, s) }) {
 			s.Counts, s.Why = false, "another copy on the same storage is counted"
 		}
 		t.Others = append(t.Others, s)
@@ -137,7 +164,7 @@ func (t Tally) Enough() bool {
 func (t Tally) String() string {
 	var s []string
 	for _, o := range t.Others {
-		s = append(s, fmt.Sprintf("%s: %s", o.Copy.Host, o.Why))
+		s = append(s, fmt.Sprintf("%s: %s", o.Place(), o.Why))
 	}
 	if len(s) == 0 {
 		s = []string{"there is no other copy"}

@@ -81,7 +81,7 @@ func (e *Env) purgeEntry(t purgeTask, r *rundb.Run, k rundb.Key, now time.Time) 
 	x := PurgeEntry{Run: r.ID, Number: r.Number, Name: r.Name, Type: string(c.Type), Version: c.Version, Location: c.Location,
 		Checksum: c.Checksum, Created: c.Created, Size: c.Size, Task: t.Name(), Why: w.Why, Good: []string{}}
 	for _, g := range e.tally(r, k, e.minimum(e.Site, k.Type), now).Good {
-		x.Good = append(x.Good, g.Copy.Host)
+		x.Good = append(x.Good, g.Place())
 	}
 	return x, d.Verb == Do
 }

@@ -37,7 +37,13 @@ func (t purgeTask) Select(env *Env) []Candidates {
 		// Whether the others count is decided on the run; too few can never be enough.
 		q.Spare = &rundb.Spare{Have: m, Others: env.minimum(env.Site, rundb.Raw).Copies}
 	}
-	return []Candidates{{Query: q}}
+	cs := []Candidates{{Query: q}}
+	if hosts := env.Config.catalogues(); q.Spare != nil && hosts != nil {
+		// What a catalogue has is more than one copy, and its checksum is of another form.
+		q.Spare, q.Copies = nil, []rundb.CopyMatch{m, {Types: m.Types, Hosts: hosts, Statuses: m.Statuses}}
+		cs = append(cs, Candidates{Query: q})
+	}
+	return cs
 }
 
 func (t purgeTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {

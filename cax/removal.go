@@ -198,7 +198,7 @@ func (d *Decision) subject() string {
 func (t Tally) evidence() bson.D {
 	good := bson.A{}
 	for _, g := range t.Good {
-		good = append(good, bson.D{{Key: "host", Value: g.Copy.Host}, {Key: "domain", Value: g.Domain}, {Key: "location", Value: g.Copy.Location},
+		good = append(good, bson.D{{Key: "host", Value: g.Place()}, {Key: "domain", Value: g.Domain}, {Key: "location", Value: g.Copy.Location},
 			{Key: "checksum", Value: g.Copy.Checksum}, {Key: "verified_at", Value: g.Copy.VerifiedAt}, {Key: "evidence", Value: string(g.Copy.Evidence)}})
 	}
 	return bson.D{{Key: "good", Value: good}, {Key: "copies", Value: int32(len(t.Good))}, {Key: "domains", Value: int32(t.Domains)},
@@ -229,7 +229,7 @@ func (m *removal) guards(t Tally) rundb.Guards {
 	g := rundb.Guards{Forbid: []rundb.CopyMatch{{Types: []rundb.Type{m.was.Type}, Versions: []string{m.was.Version}, Source: m.was.Host}}}
 	for _, s := range t.Good {
 		must := s.Copy.Exactly()
-		must.Checksum = s.Copy.Checksum
+		must.Checksum, must.VerifiedAt = s.Copy.Checksum, s.Copy.VerifiedAt
 		g.Require = append(g.Require, must)
 	}
 	return g

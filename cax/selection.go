@@ -1,13 +1,20 @@
 package cax
 
-import "github.com/cax-go/cax/rundb"
+import (
+	"time"
 
-// A Selection is what an operator named with --run or --name. The zero value
-// names nothing and means every run. Runs that are named are tried at once,
-// whatever their next try says.
+	"github.com/cax-go/cax/rundb"
+)
+
+// A Selection is which runs an operator wants worked on. The zero value means every
+// run. Runs that are named, by number or name, are tried at once, whatever their next
+// try says; a range of them names none.
 type Selection struct {
 	Number *int64
 	Name   string
+
+	Numbers []rundb.Range // only runs with these numbers; nil: any
+	Since   time.Time     // only runs that started then or later; zero: any
 }
 
 // Named reports whether runs were named.
@@ -15,6 +22,12 @@ func (s Selection) Named() bool { return s.Number != nil || s.Name != "" }
 
 // Narrow adds the selection to a query.
 func (s Selection) Narrow(q *rundb.Query) {
+	if s.Numbers != nil {
+		q.Numbers = s.Numbers
+	}
+	if s.Since.After(q.From) {
+		q.From = s.Since
+	}
 	if s.Number != nil {
 		q.Numbers = []rundb.Range{{From: *s.Number, To: *s.Number}}
 		if *s.Number < 0 {

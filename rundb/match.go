@@ -106,6 +106,7 @@ func (m *CopyMatch) Match(c *Copy) bool {
 		m.NoSize && c.Size != 0,
 		m.NotInPlace && c.InPlace,
 		!m.Created.IsZero() && !m.Created.Truncate(time.Millisecond).Equal(c.Created.Truncate(time.Millisecond)),
+		!m.VerifiedAt.IsZero() && !m.VerifiedAt.Truncate(time.Millisecond).Equal(c.VerifiedAt.Truncate(time.Millisecond)),
 		!m.DueBy.IsZero() && c.Error != nil && c.Error.NextTry.After(m.DueBy):
 		return false
 	}

@@ -84,6 +84,9 @@ type CopyMatch struct {
 	AnyChecksum bool
 	// Created, if not zero, must be the creation time, to the millisecond.
 	Created time.Time
+	// VerifiedAt, if not zero, must be the time of the last verification, to the
+	// millisecond.
+	VerifiedAt time.Time
 	// NotPermissions, if not "", must not be the copy's permissions.
 	NotPermissions string
 	// NoError asks for a copy without an error, NoSize for one whose size is unknown,

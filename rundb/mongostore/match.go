@@ -111,7 +111,7 @@ func noNumber(field string) bson.E {
 // narrow is a condition on one element of data that only copies fulfil which m
 // matches, and perhaps not all. It is nil where there is none.
 func narrow(m *rundb.CopyMatch) bson.D {
-	if m.Seq != nil || !m.Created.IsZero() || !m.DueBy.IsZero() || m.Source != "" || m.Checksum != "" || m.NoChecksum || m.AnyChecksum || m.NotPermissions != "" || m.NoError || m.NoSize || m.NotInPlace {
+	if m.Seq != nil || !m.Created.IsZero() || !m.VerifiedAt.IsZero() || !m.DueBy.IsZero() || m.Source != "" || m.Checksum != "" || m.NoChecksum || m.AnyChecksum || m.NotPermissions != "" || m.NoError || m.NoSize || m.NotInPlace {
 		return nil // dates stand in lists, numbers in texts
 	}
 	// The lists may hold nulls, which are no copies. MongoDB's $elemMatch passes

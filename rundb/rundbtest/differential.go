@@ -268,6 +268,9 @@ func (g *gen) match() rundb.CopyMatch {
 	if is[10] && is[0] {
 		m.Created = g.when()
 	}
+	if is[10] && is[2] {
+		m.VerifiedAt = g.when()
+	}
 	if is[11] && is[1] {
 		m.DueBy = g.when()
 	}
@@ -303,7 +306,7 @@ func (g *gen) update() *rundb.Update {
 	}
 	switch g.IntN(8) {
 	case 0, 1, 2:
-		c := rundb.Copy{Key: rundb.Key{Type: g.dataType(), Version: g.version(), Host: g.host()}, Status: g.status(), Location: g.location(), Created: g.when(), Checksum: pick(g, "", "aa", "bb")}
+		c := rundb.Copy{Key: rundb.Key{Type: g.dataType(), Version: g.version(), Host: g.host()}, Status: g.status(), Location: g.location(), Created: g.when(), VerifiedAt: g.when(), Checksum: pick(g, "", "aa", "bb")}
 		if g.maybe(2) {
 			c.Claim = &rundb.Claim{ID: pick(g, "c1", "c2"), Kind: rundb.ClaimPull, Seq: 1, Heartbeat: g.when()}
 		}

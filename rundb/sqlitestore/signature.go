@@ -145,12 +145,12 @@ func onSignatures(q *rundb.Query) *rundb.Query {
 
 // weaken drops what a signature does not hold.
 func weaken(m rundb.CopyMatch) rundb.CopyMatch {
-	m.Location, m.ClaimID, m.Seq, m.Created, m.DueBy, m.Source, m.Checksum = "", "", nil, time.Time{}, time.Time{}, "", ""
+	m.Location, m.ClaimID, m.Seq, m.Created, m.VerifiedAt, m.DueBy, m.Source, m.Checksum = "", "", nil, time.Time{}, time.Time{}, time.Time{}, "", ""
 	return m
 }
 
 func answerable(m rundb.CopyMatch) bool {
-	return m.Location == "" && m.ClaimID == "" && m.Seq == nil && m.Created.IsZero() && m.DueBy.IsZero() &&
+	return m.Location == "" && m.ClaimID == "" && m.Seq == nil && m.Created.IsZero() && m.VerifiedAt.IsZero() && m.DueBy.IsZero() &&
 		m.Source == "" && m.Checksum == "" && m.NotPermissions == "" && !m.NoError && !m.NoSize && !m.NotInPlace
 }
 

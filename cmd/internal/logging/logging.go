@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,10 @@ type Options struct {
 	Format  string    // "text" or "json"; "": text
 	Stderr  io.Writer // each entry is one Write
 	File    string    // appended to; "": none
+
+	// RunFile names a further file for the lines about one run, which is appended to;
+	// it is asked once for each run. Folders are made. nil: there is none.
+	RunFile func(number int64, name string) string
 }
 
 // Formats are the known values of Options.Format.
@@ -42,15 +47,29 @@ func Open(o Options) (log *zap.Logger, close func() error, err error) {
 	default:
 		return nil, nil, fmt.Errorf("log format %q is not known: text or json", o.Format)
 	}
-	core := &lineCore{LevelEnabler: level, enc: enc, out: []io.Writer{o.Stderr}}
-	close = func() error { return nil }
+	var core zapcore.Core
+	lines := &lineCore{LevelEnabler: level, enc: enc, out: []io.Writer{o.Stderr}}
+	core = lines
+	var closers []io.Closer
+	close = func() error {
+		var errs []error
+		for _, c := range closers {
+			errs = append(errs, c.Close())
+		}
+		return errors.Join(errs...)
+	}
 	if o.File != "" {
 		f, err := os.OpenFile(o.File, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
 			return nil, nil, fmt.Errorf("log file: %w", err)
 		}
-		core.out = append(core.out, f)
-		close = f.Close
+		lines.out = append(lines.out, f)
+		closers = append(closers, f)
+	}
+	if o.RunFile != nil {
+		runs := &runFiles{name: o.RunFile, paths: map[string]string{}, open: map[string]*os.File{}}
+		core = zapcore.NewTee(lines, &runCore{LevelEnabler: level, enc: enc, files: runs})
+		closers = append(closers, runs)
 	}
 	return zap.New(core, zap.WithClock(utcClock{zapcore.DefaultClock}), zap.ErrorOutput(zapcore.AddSync(o.Stderr))), close, nil
 }

@@ -126,3 +126,43 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestRunFiles: lines about a run go to its file too, also when there are more runs
+// than files are kept open.
+func TestRunFiles(t *testing.T) {
+	dir := t.TempDir()
+	var b bytes.Buffer
+	asked := 0
+	log, done, err := logging.Open(logging.Options{Program: "cax", Stderr: &b, RunFile: func(number int64, name string) string {
+		asked++
+		return filepath.Join(dir, "logs", name+".txt")
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("starts")
+	const runs = 100
+	for range 2 {
+		for i := range runs {
+			log.With(zap.Int64("run", int64(i))).Info("copy begins", zap.String("name", strings.Repeat("x", i+1)))
+		}
+	}
+	if err := done(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "\n"); n != 1+2*runs {
+		t.Errorf("%d lines to standard error", n)
+	}
+	if asked != runs {
+		t.Errorf("asked for %d names of files, want %d", asked, runs)
+	}
+	for i := range runs {
+		got, err := os.ReadFile(filepath.Join(dir, "logs", strings.Repeat("x", i+1)+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(got), "copy begins") != 2 || strings.Contains(string(got), "starts") {
+			t.Errorf("log of run %d: %q", i, got)
+		}
+	}
+}

@@ -12,9 +12,14 @@ import (
 
 // A Program is what tells one daemon of the family from another.
 type Program struct {
-	LogFile string                                      // if --log-file does not name one
-	Tasks   func(*cli.Context) ([]cax.Task, error)      // nil: those of cax
-	Adjust  func(c *cli.Context, cfg *cax.Config) error // flags that change the configuration; nil: none
+	LogFile string // if --log-file does not name one
+
+	// Tasks are those of the program; nil: those of cax.
+	Tasks func(*cli.Context, *Session) ([]cax.Task, error)
+
+	Adjust  func(*cli.Context, *cax.Config) error    // as Need has it
+	Select  func(*cli.Context, *cax.Selection) error // as Need has it
+	RunFile func(*cli.Context, int64, string) string // as Need has it
 }
 
 // Daemon is the action of a binary without a command: the daemon of one site, or
@@ -24,7 +29,8 @@ func Daemon(p Program) cli.ActionFunc {
 		if c.Bool("json") && !c.Bool("once") {
 			return command.Usagef("--log-format json makes the log so", "--json prints results, and the daemon has none")
 		}
-		s, err := Open(c, Need{Config: true, Site: true, Store: true, Write: true, Runs: AnyRuns, Daemon: true, LogFile: p.LogFile, Adjust: p.Adjust})
+		s, err := Open(c, Need{Config: true, Site: true, Store: true, Write: true, Runs: AnyRuns, Daemon: true, LogFile: p.LogFile,
+			Adjust: p.Adjust, Select: p.Select, RunFile: p.RunFile})
 		if err != nil {
 			return err
 		}
@@ -33,7 +39,7 @@ func Daemon(p Program) cli.ActionFunc {
 			return err
 		}
 		if p.Tasks != nil {
-			if s.Env.Tasks, err = p.Tasks(c); err != nil {
+			if s.Env.Tasks, err = p.Tasks(c, s); err != nil {
 				return err
 			}
 		}

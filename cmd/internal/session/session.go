@@ -32,6 +32,12 @@ type Need struct {
 	// Adjust changes the configuration as flags of the program say; nil: not at all.
 	Adjust func(*cli.Context, *cax.Config) error
 
+	// Select restricts the selection further, as flags of the program say; nil: not.
+	Select func(*cli.Context, *cax.Selection) error
+
+	// RunFile gives the file for the lines of the log about one run; nil: there is none.
+	RunFile func(c *cli.Context, number int64, name string) string
+
 	// LogFile is the log file if --log-file does not name one; "": none.
 	LogFile string
 }
@@ -71,6 +77,11 @@ func Open(c *cli.Context, n Need) (s *Session, err error) {
 	}
 	if s.Only, err = selection(c, n.Runs); err != nil {
 		return s, err
+	}
+	if n.Select != nil {
+		if err := n.Select(c, &s.Only); err != nil {
+			return s, err
+		}
 	}
 	if cpus := c.Int("ncpu"); cpus > 0 {
 		runtime.GOMAXPROCS(cpus)
@@ -154,7 +165,11 @@ func (s *Session) openLog(c *cli.Context, n Need, stderr io.Writer) error {
 	if s.DryRun {
 		file = ""
 	}
-	log, done, err := logging.Open(logging.Options{Program: c.App.Name, Level: c.String("log"), Format: c.String("log-format"), Stderr: stderr, File: file})
+	o := logging.Options{Program: c.App.Name, Level: c.String("log"), Format: c.String("log-format"), Stderr: stderr, File: file}
+	if n.RunFile != nil && !s.DryRun {
+		o.RunFile = func(number int64, name string) string { return n.RunFile(c, number, name) }
+	}
+	log, done, err := logging.Open(o)
 	if err != nil {
 		return command.Usagef("name another one with --log-file", "%v", err)
 	}
