@@ -11,7 +11,7 @@ import (
 // TestC23CatalogCounts: a catalogue counts RSE by RSE, and only what was found there. One
 // site wants to purge a run that the catalogue has at two RSEs; each case spoils it.
 func TestC23CatalogCounts(t *testing.T) {
-	const content = "cafe"
+	content := strings.Repeat("ca", 64)
 	now := time.Now()
 	for name, tc := range map[string]struct {
 		change func(*rundb.Copy)
@@ -28,7 +28,7 @@ func TestC23CatalogCounts(t *testing.T) {
 		"a file is missing":     {change: func(c *rundb.Copy) { c.Replicas[1].Files-- }},
 		"no files known":        {change: func(c *rundb.Copy) { c.Files = 0 }},
 		"never compared":        {change: func(c *rundb.Copy) { c.Content = "" }},
-		"other files":           {change: func(c *rundb.Copy) { c.Content = "beef" }},
+		"other files":           {change: func(c *rundb.Copy) { c.Content = strings.Repeat("be", 64) }},
 		"looked at long ago":    {change: func(c *rundb.Copy) { c.Replicas[0].CheckedAt = now.Add(-40 * day) }},
 		"never looked at":       {change: func(c *rundb.Copy) { c.Replicas[0].CheckedAt = time.Time{} }},
 		"in the future":         {change: func(c *rundb.Copy) { c.Replicas[0].CheckedAt = now.Add(time.Hour) }},
