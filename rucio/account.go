@@ -65,15 +65,14 @@ func (c *Client) AccountAttributes(ctx context.Context, account string) (map[str
 		Key   string `json:"key"`
 		Value any    `json:"value"`
 	}
-	all := map[string]any{}
+	var list []pair
 	r := request{op: "get attributes of account", thing: account, path: "/accounts/" + url.PathEscape(account) + "/attr/"}
-	for list, err := range stream(ctx, c, r, same[[]pair]) {
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range list {
-			all[p.Key] = p.Value
-		}
+	if err := c.read(ctx, r, &list); err != nil {
+		return nil, err
+	}
+	all := make(map[string]any, len(list))
+	for _, p := range list {
+		all[p.Key] = p.Value
 	}
 	return all, nil
 }

@@ -112,9 +112,6 @@ func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	return all, nil
 }
 
-// same is a conversion that does nothing.
-func same[T any](v T) T { return v }
-
 // A watch cancels a request when a step of it takes too long.
 type watch struct {
 	limit  time.Duration

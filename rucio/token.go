@@ -2,7 +2,6 @@ package rucio
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -16,10 +15,9 @@ type tokens struct {
 	turn chan struct{} // holds one value while nobody logs in
 	file tokenFile
 
-	mu   sync.Mutex
-	now  Token
-	got  time.Time // when now was got; zero: from the file
-	read bool      // the file has been looked at
+	mu  sync.Mutex
+	now Token
+	got time.Time // when now was got; zero: from the file
 }
 
 func newTokens(c *Client) *tokens {
@@ -73,57 +71,77 @@ func (t *tokens) get(ctx context.Context, refused string) (string, error) {
 	if good {
 		return old.Value, nil
 	}
-	if tok, ok := t.fromFile(); ok && refused == "" && old.Value == "" {
-		t.set(tok, time.Time{})
-		if _, good := t.current(""); good {
-			return tok.Value, nil
-		}
-	}
-	tok, err := t.renew(ctx, old, refused)
+	tok, err := t.another(ctx, old, refused)
 	if err != nil {
-		// An old token that the server has not refused is good until its end.
-		alive := old.Value != "" && old.Value != refused && t.c.cfg.Now().Before(old.Expires)
-		if alive && errors.Is(err, ErrTransient) {
+		// An old token that the server has not refused is good until its end. Set
+		// again, it is not tried to be renewed with each request.
+		if old.Value != "" && old.Value != refused && t.c.cfg.Now().Before(old.Expires) {
 			t.c.cfg.Log.Warn("token could not be renewed yet", zap.Error(err))
+			t.set(old, t.c.cfg.Now())
 			return old.Value, nil
 		}
 		return "", err
 	}
-	t.set(tok, t.c.cfg.Now())
-	if err := t.file.write(tok.Value); err != nil {
-		t.c.cfg.Log.Warn("token is not kept", zap.String("file", string(t.file)), zap.Error(err))
-	}
 	return tok.Value, nil
+}
+
+// another gets a token in place of one that we do not have, that ends, or that was refused.
+func (t *tokens) another(ctx context.Context, old Token, refused string) (Token, error) {
+	first := old.Value == "" && refused == ""
+	// A token for oidc is kept by whatever got it. The file is the last place to
+	// look: the Python client leaves one there after a login in a browser.
+	foreign := t.c.cfg.Auth.Method() == "oidc"
+	if first && !foreign {
+		if tok, ok := t.fromFile(); ok {
+			return tok, nil
+		}
+	}
+	l := &Login{c: t.c}
+	if r, ok := t.c.cfg.Auth.(refresher); ok && old.Value != "" && old.Value != refused {
+		if tok, ok := r.refresh(ctx, l, old); ok {
+			t.set(tok, t.c.cfg.Now())
+			return tok, nil
+		}
+	}
+	tok, err := t.c.cfg.Auth.Login(ctx, l)
+	if err != nil {
+		if first && foreign {
+			if tok, ok := t.fromFile(); ok {
+				return tok, nil
+			}
+		}
+		return Token{}, err
+	}
+	t.set(tok, t.c.cfg.Now())
+	if !foreign {
+		if err := t.file.write(tok.Value); err != nil {
+			t.c.cfg.Log.Warn("token is not kept", zap.String("file", string(t.file)), zap.Error(err))
+		}
+	}
+	return tok, nil
+}
+
+// fromFile takes the token that another program has left, if it has not ended.
+func (t *tokens) fromFile() (Token, bool) {
+	value, err := t.file.read()
+	if err != nil {
+		t.c.cfg.Log.Warn("kept token is not used", zap.String("file", string(t.file)), zap.Error(err))
+	}
+	if value == "" {
+		return Token{}, false
+	}
+	tok := withClaims(Token{Value: value})
+	if !tok.Expires.IsZero() && t.c.cfg.Now().After(tok.Expires) {
+		return Token{}, false
+	}
+	t.set(tok, time.Time{})
+	return tok, true
 }
 
 func (t *tokens) set(tok Token, got time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now, t.got = tok, got
-}
-
-// fromFile reads the token that another program has left, once.
-func (t *tokens) fromFile() (Token, bool) {
-	if t.read {
-		return Token{}, false
-	}
-	t.read = true
-	value, err := t.file.read()
-	if err != nil {
-		t.c.cfg.Log.Warn("kept token is not used", zap.String("file", string(t.file)), zap.Error(err))
-	}
-	return withClaims(Token{Value: value}), value != ""
-}
-
-// renew gets another token: by a refresh where the method knows that, else by a login.
-func (t *tokens) renew(ctx context.Context, old Token, refused string) (Token, error) {
-	l := &Login{c: t.c}
-	if r, ok := t.c.cfg.Auth.(refresher); ok && old.Value != "" && old.Value != refused {
-		if tok, ok := r.refresh(ctx, l, old); ok {
-			return tok, nil
-		}
-	}
-	return t.c.cfg.Auth.Login(ctx, l)
 }
 
 // A refresher can exchange a token that still lives for one that lives longer.
