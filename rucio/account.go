@@ -2,7 +2,6 @@ package rucio
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
@@ -80,28 +79,10 @@ func (c *Client) AccountAttributes(ctx context.Context, account string) (map[str
 // Unlimited is the limit of an account that may use all there is.
 const Unlimited int64 = -1
 
-// A limit is a number of bytes, or Infinity.
-type limit int64
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (l *limit) UnmarshalJSON(b []byte) error {
-	if string(b) == `"Infinity"` {
-		*l = limit(Unlimited)
-		return nil
-	}
-	var f float64 // -Infinity cannot be: usage is finite
-	if err := json.Unmarshal(b, (*int64)(l)); err == nil {
-		return nil
-	}
-	err := json.Unmarshal(b, &f)
-	*l = limit(f)
-	return err
-}
-
 // Limits gives the limits of an account in bytes, by RSE. Where it has none
 // there is no entry, and rules of that account are refused for lack of quota.
 func (c *Client) Limits(ctx context.Context, account string) (map[string]int64, error) {
-	var w map[string]*limit
+	var w map[string]*number
 	r := request{op: "list limits of account", thing: account, path: "/accounts/" + url.PathEscape(account) + "/limits/local"}
 	if err := c.read(ctx, r, &w); err != nil {
 		return nil, err
@@ -142,13 +123,13 @@ func (c *Client) AccountUsage(ctx context.Context, account string) iter.Seq2[Acc
 	type wire struct {
 		RSE   string `json:"rse"`
 		RSEID string `json:"rse_id"`
-		Bytes int64  `json:"bytes"`
-		Files int64  `json:"files"`
-		Limit limit  `json:"bytes_limit"`
-		Left  limit  `json:"bytes_remaining"`
+		Bytes number `json:"bytes"`
+		Files number `json:"files"`
+		Limit number `json:"bytes_limit"`
+		Left  number `json:"bytes_remaining"`
 	}
 	r := request{op: "list usage of account", thing: account, path: "/accounts/" + url.PathEscape(account) + "/usage/local"}
 	return stream(ctx, c, r, func(w wire) AccountUsage {
-		return AccountUsage{w.RSE, w.RSEID, w.Bytes, w.Files, int64(w.Limit), int64(w.Left)}
+		return AccountUsage{w.RSE, w.RSEID, int64(w.Bytes), int64(w.Files), int64(w.Limit), int64(w.Left)}
 	})
 }

@@ -29,8 +29,8 @@ type didWire struct {
 	Type      DIDType `json:"type"`
 	DIDType   DIDType `json:"did_type"` // in searches
 	Account   string  `json:"account"`
-	Bytes     *int64  `json:"bytes"`
-	Length    *int64  `json:"length"`
+	Bytes     *number `json:"bytes"`
+	Length    *number `json:"length"`
 	Adler32   string  `json:"adler32"`
 	MD5       string  `json:"md5"`
 	Open      bool    `json:"open"`
@@ -44,14 +44,6 @@ func (w didWire) info() DIDInfo {
 	}
 	return DIDInfo{DID: w.DID, Type: w.Type, Account: w.Account, Bytes: orUnknown(w.Bytes), Length: orUnknown(w.Length),
 		Adler32: w.Adler32, MD5: w.MD5, Open: w.Open, Monotonic: w.Monotonic, ExpiredAt: w.ExpiredAt.Time}
-}
-
-// orUnknown is -1 for null.
-func orUnknown(n *int64) int64 {
-	if n == nil {
-		return -1
-	}
-	return *n
 }
 
 // DID gives what the catalogue says of a DID. The kind is ErrNotExist if it is not there.
@@ -103,10 +95,10 @@ type FileEntry struct {
 func (c *Client) Files(ctx context.Context, did DID) iter.Seq2[FileEntry, error] {
 	type wire struct {
 		DID
-		Bytes   *int64 `json:"bytes"`
-		Adler32 string `json:"adler32"`
-		GUID    string `json:"guid"`
-		Events  *int64 `json:"events"`
+		Bytes   *number `json:"bytes"`
+		Adler32 string  `json:"adler32"`
+		GUID    string  `json:"guid"`
+		Events  *number `json:"events"`
 	}
 	return stream(ctx, c, request{op: "list files of", path: "/dids/{did}/files", did: did}, func(w wire) FileEntry {
 		return FileEntry{w.DID, orUnknown(w.Bytes), w.Adler32, w.GUID, orUnknown(w.Events)}

@@ -50,7 +50,7 @@ func kindOf(class string, status int) error {
 		return ErrConflict
 	case "InsufficientAccountLimit", "RSEOverQuota":
 		return ErrQuota
-	case "RSEWriteBlocked", "InsufficientTargetRSEs", "ResourceTemporaryUnavailable", "RSEBlacklisted":
+	case "RSEWriteBlocked", "InsufficientTargetRSEs", "ResourceTemporaryUnavailable", "ReplicaIsLocked", "ReplicaUnAvailable":
 		return ErrUnavailable
 	case "UnsupportedOperation", "UnsupportedMetadataPlugin", "SortingAlgorithmNotSupported", "UnsupportedRequestedContentType",
 		"UnsupportedStatus", "UnsupportedAccountName", "RSEOperationNotSupported", "NotImplementedError", "MethodNotAllowed":

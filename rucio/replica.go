@@ -119,12 +119,21 @@ func (c *Client) SetReplicaState(ctx context.Context, rse string, state ReplicaS
 	return nil
 }
 
-// DeleteReplicas takes replicas out of the catalogue at once; the bytes stay where
-// they are. Servers let only administrators do it unless their policy says otherwise.
-func (c *Client) DeleteReplicas(ctx context.Context, rse string, dids []DID) error {
+// ReleaseReplicas lets the server's cleaner remove replicas, bytes and all, when it
+// comes to it, as those that no rule keeps. The kind is ErrUnavailable if a rule keeps one. (A replica
+// cannot be taken out of the catalogue at once: servers allow that to nobody.)
+func (c *Client) ReleaseReplicas(ctx context.Context, rse string, dids []DID) error {
+	type file struct {
+		DID
+		RSE string `json:"rse"`
+	}
 	for part := range slices.Chunk(dids, bulk) {
-		body := map[string]any{"rse": rse, "files": part, "ignore_availability": true}
-		if err := c.do(ctx, request{op: "delete replica", thing: several(len(part), part[0]) + " at " + rse, method: http.MethodDelete, path: "/replicas", body: body}); err != nil {
+		files := make([]file, len(part))
+		for i, d := range part {
+			files[i] = file{d, rse}
+		}
+		body := map[string]any{"replicas": files}
+		if err := c.do(ctx, request{op: "release replica", thing: several(len(part), part[0]) + " at " + rse, method: http.MethodPost, path: "/replicas/tombstone", body: body, repeat: true}); err != nil {
 			return err
 		}
 	}

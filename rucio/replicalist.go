@@ -23,7 +23,7 @@ type ReplicaQuery struct {
 	AllStates     bool          // also what is not Available
 	OnlyReadable  bool          // not at RSEs that are closed for reading now
 	NoArchives    bool          // not as parts of archives
-	Parents       bool          // tell the datasets too
+	Parents       bool          // tell the collections above too
 	Signature     time.Duration // how long signed addresses are to live; 0: the server's choice
 }
 
@@ -34,7 +34,7 @@ type FileReplicas struct {
 	Adler32, MD5 string
 	PFNs         []PFN                   // the nearest first
 	States       map[string]ReplicaState // by RSE
-	Parents      []DID                   // where asked for
+	Parents      []DID                   // all collections above it, where asked for
 }
 
 // A PFN is the address of a replica.
@@ -98,9 +98,9 @@ func (c *Client) replicaBody(q ReplicaQuery, dids []DID) map[string]any {
 
 type fileReplicasWire struct {
 	DID
-	Bytes   *int64 `json:"bytes"`
-	Adler32 string `json:"adler32"`
-	MD5     string `json:"md5"`
+	Bytes   *number `json:"bytes"`
+	Adler32 string  `json:"adler32"`
+	MD5     string  `json:"md5"`
 	PFNs    map[string]struct {
 		RSE           string `json:"rse"`
 		RSEID         string `json:"rse_id"`
@@ -146,10 +146,10 @@ func (c *Client) DatasetReplicas(ctx context.Context, did DID, deep bool) iter.S
 		DID
 		RSE             string       `json:"rse"`
 		RSEID           string       `json:"rse_id"`
-		Bytes           *int64       `json:"bytes"`
-		Length          *int64       `json:"length"`
-		AvailableBytes  *int64       `json:"available_bytes"`
-		AvailableLength *int64       `json:"available_length"`
+		Bytes           *number      `json:"bytes"`
+		Length          *number      `json:"length"`
+		AvailableBytes  *number      `json:"available_bytes"`
+		AvailableLength *number      `json:"available_length"`
 		State           ReplicaState `json:"state"`
 		CreatedAt       stamp        `json:"created_at"`
 		UpdatedAt       stamp        `json:"updated_at"`

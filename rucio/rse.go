@@ -139,29 +139,37 @@ type RSEUsage struct {
 
 // An AccountShare is the part of an account in the use of an RSE.
 type AccountShare struct {
-	Account string  `json:"account"`
-	Used    int64   `json:"used"`
-	Percent float64 `json:"percentage"`
+	Account string
+	Used    int64
+	Percent float64
 }
 
 // RSEUsage lists how full an RSE is, as each source has it; perAccount tells whose the data is too.
 func (c *Client) RSEUsage(ctx context.Context, name string, perAccount bool) iter.Seq2[RSEUsage, error] {
 	type wire struct {
-		RSE       string         `json:"rse"`
-		RSEID     string         `json:"rse_id"`
-		Source    string         `json:"source"`
-		Used      *int64         `json:"used"`
-		Free      *int64         `json:"free"`
-		Total     *int64         `json:"total"`
-		Files     *int64         `json:"files"`
-		UpdatedAt stamp          `json:"updated_at"`
-		Accounts  []AccountShare `json:"account_usages"`
+		RSE       string  `json:"rse"`
+		RSEID     string  `json:"rse_id"`
+		Source    string  `json:"source"`
+		Used      *number `json:"used"`
+		Free      *number `json:"free"`
+		Total     *number `json:"total"`
+		Files     *number `json:"files"`
+		UpdatedAt stamp   `json:"updated_at"`
+		Accounts  []struct {
+			Account string  `json:"account"`
+			Used    number  `json:"used"`
+			Percent float64 `json:"percentage"`
+		} `json:"account_usages"`
 	}
 	r := request{op: "list usage of RSE", thing: name, path: "/rses/" + url.PathEscape(name) + "/usage"}
 	if perAccount {
 		r.query = url.Values{"per_account": {"True"}} // before 39 it had to be this word
 	}
 	return stream(ctx, c, r, func(w wire) RSEUsage {
-		return RSEUsage{w.RSE, w.RSEID, w.Source, orUnknown(w.Used), orUnknown(w.Free), orUnknown(w.Total), orUnknown(w.Files), w.UpdatedAt.Time, w.Accounts}
+		u := RSEUsage{w.RSE, w.RSEID, w.Source, orUnknown(w.Used), orUnknown(w.Free), orUnknown(w.Total), orUnknown(w.Files), w.UpdatedAt.Time, nil}
+		for _, a := range w.Accounts {
+			u.Accounts = append(u.Accounts, AccountShare{a.Account, int64(a.Used), a.Percent})
+		}
+		return u
 	})
 }

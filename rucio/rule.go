@@ -69,11 +69,11 @@ type ruleWire struct {
 	Comments         string          `json:"comments"`
 	Error            string          `json:"error"`
 	SourceRSEs       string          `json:"source_replica_expression"`
-	LocksOK          int64           `json:"locks_ok_cnt"`
-	LocksReplicating int64           `json:"locks_replicating_cnt"`
-	LocksStuck       int64           `json:"locks_stuck_cnt"`
+	LocksOK          number          `json:"locks_ok_cnt"`
+	LocksReplicating number          `json:"locks_replicating_cnt"`
+	LocksStuck       number          `json:"locks_stuck_cnt"`
 	PurgeReplicas    bool            `json:"purge_replicas"`
-	Bytes            *int64          `json:"bytes"`
+	Bytes            *number         `json:"bytes"`
 	ChildID          string          `json:"child_rule_id"`
 	Meta             json.RawMessage `json:"meta"`
 	StuckAt          stamp           `json:"stuck_at"`
@@ -84,7 +84,7 @@ type ruleWire struct {
 func (w ruleWire) rule() Rule {
 	r := Rule{ID: w.ID, DID: w.DID, DIDType: w.DIDType, Account: w.Account, State: w.State, RSEExpression: w.RSEExpression, Copies: w.Copies,
 		ExpiresAt: w.ExpiresAt.Time, Locked: w.Locked, Grouping: w.Grouping, Activity: w.Activity, Comments: w.Comments, Error: w.Error,
-		SourceRSEs: w.SourceRSEs, LocksOK: w.LocksOK, LocksReplicating: w.LocksReplicating, LocksStuck: w.LocksStuck,
+		SourceRSEs: w.SourceRSEs, LocksOK: int64(w.LocksOK), LocksReplicating: int64(w.LocksReplicating), LocksStuck: int64(w.LocksStuck),
 		PurgeReplicas: w.PurgeReplicas, Bytes: orUnknown(w.Bytes), ChildID: w.ChildID, StuckAt: w.StuckAt.Time,
 		CreatedAt: w.CreatedAt.Time, UpdatedAt: w.UpdatedAt.Time}
 	if json.Unmarshal(w.Meta, &r.Meta) != nil {
