@@ -151,6 +151,8 @@ type Env struct {
 	reconciled reconciled
 	growths    growths
 	misfits    misfits
+	catalogs   catalogs
+	ruled      pace
 }
 
 // NewEnv makes the environment of a site. Only Config, Site, Store and Owner are
@@ -178,7 +180,7 @@ func (e *Env) tasks() []Task {
 }
 
 // Close ends the connections to remotes. It does not close the store.
-func (e *Env) Close() error { return e.remotes.close() }
+func (e *Env) Close() error { return errors.Join(e.remotes.close(), e.catalogs.close()) }
 
 func (d *Decision) about(r *rundb.Run) {
 	d.Run, d.Number, d.Name = r.ID, r.Number, r.Name
