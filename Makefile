@@ -2,7 +2,7 @@
 
 GO      ?= go
 BIN     := bin
-BINARIES := cax
+BINARIES := cax ruciax massive-ruciax
 LDFLAGS := -s -w
 
 # The race detector needs a C compiler; without one the tests run without it.

@@ -21,6 +21,9 @@ type copyTask struct {
 
 	// methods are those whose remotes this task serves; nil: all.
 	methods []Method
+
+	// path, if not "", is what is pushed in place of what the record names.
+	path string
 }
 
 func (t copyTask) Name() string {

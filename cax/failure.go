@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cax-go/cax/checksum"
+	"github.com/cax-go/cax/rucio"
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
 )
@@ -28,6 +29,8 @@ const (
 	ClassConflict    = "conflict"    // checksums of other copies leave no right answer
 	ClassUnsupported = "unsupported" // the method cannot do it
 	ClassInvalid     = "invalid"     // names or settings that cannot be used
+	ClassQuota       = "quota"       // the account may not store more there
+	ClassUnavailable = "unavailable" // the storage element takes nothing now
 	ClassInterrupted = "interrupted" // the program was told to stop
 	ClassOther       = "other"
 )
@@ -57,6 +60,17 @@ func classify(err error) string {
 		{transfer.ErrInvalid, ClassInvalid},
 		{transfer.ErrExist, ClassInvalid},
 		{errConflict, ClassConflict},
+		{rucio.ErrQuota, ClassQuota},
+		{rucio.ErrAuth, ClassAuth},
+		{rucio.ErrTransient, ClassTransient},
+		{rucio.ErrUnavailable, ClassUnavailable},
+		{rucio.ErrCorrupt, ClassCorrupt},
+		{rucio.ErrConflict, ClassConflict},
+		{rucio.ErrPermission, ClassPermission},
+		{rucio.ErrNotExist, ClassMissing},
+		{rucio.ErrUnsupported, ClassUnsupported},
+		{rucio.ErrInvalid, ClassInvalid},
+		{rucio.ErrExist, ClassInvalid},
 		{context.Canceled, ClassInterrupted},
 	} {
 		if errors.Is(err, k.kind) {
