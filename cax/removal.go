@@ -22,6 +22,10 @@ type Removal struct {
 	// are unlinked at once.
 	Keep time.Duration
 
+	// Archived lets only raw data go of which both tape and a catalogue have a good copy
+	// that counts, whatever the minimum is.
+	Archived bool
+
 	// Force deletes although the minimum would not be left. It is for a person who
 	// has said so in so many words.
 	Force bool
@@ -58,6 +62,11 @@ func (e *Env) DecideRemoval(r *rundb.Run, c *rundb.Copy, w Removal, now time.Tim
 	}
 	if who, ok := readFrom(r, c.Key); ok {
 		return say(Wait, fmt.Sprintf("a copy at %s is being made from it", who), ""), t
+	}
+	if w.Archived {
+		if why := e.unarchived(c, t); why != "" {
+			return say(Skip, why, "see cax explain for tape and ruciax rules for the catalogue"), t
+		}
 	}
 	if ok, why := e.mayGo(r, c.Key, t, now); !ok && !w.Force {
 		return say(Skip, why, "verify the copies elsewhere (cax verify, Scrub), or make more of them"), t
