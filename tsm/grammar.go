@@ -15,7 +15,7 @@ type grammar struct {
 	field                                        *regexp.Regexp
 	row, backupRest, expiry, defaultDescription  *regexp.Regexp
 	underline, heading                           *regexp.Regexp
-	detail, volume                               *regexp.Regexp
+	detail, volume, retention                    *regexp.Regexp
 	filespace                                    *regexp.Regexp
 	prompt                                       *regexp.Regexp
 	stampParts                                   *regexp.Regexp
@@ -47,7 +47,7 @@ func newGrammar() *grammar {
 		processed:    re(`^\*{5} (?:Processed|Examined)\s+([\d.,' \x{a0}\x{202f}\x{fffd}]+?)\s+files \*{5}`),
 
 		sent: re(`^(?:Retry # (\d+)\s+)?(Normal File|Directory|Special File|Symbolic Link|Updating|Expiring|Rebinding)-->` +
-			`\s*([\d.,' \x{a0}\x{202f}\x{fffd}]*?)\s(/.*?|\\\\.*?)\s+(\[Sent\]|Changed|\*\* Unsuccessful \*\*)\s*$`),
+			`\s*([\d.,' \x{a0}\x{202f}\x{fffd}]*?)\s(/.*?|\\\\.*?)(?: (\[Sent\])| {1,2}(Changed|\*\* Unsuccessful \*\*))\s*$`),
 		brought: re(`^(Restoring|Retrieving)\s+(?:([\d.,' \x{a0}\x{202f}\x{fffd}]+?)\s+)?(/.*|\\\\.*) \[Done\]\s*$`),
 
 		statistic: re(`^([A-Z][A-Za-z][A-Za-z \-]{0,60}):\s*(\S.*?)\s*$`),
@@ -64,6 +64,7 @@ func newGrammar() *grammar {
 		underline:          re(`^[\s-]*--[\s-]*$`),
 		heading:            re(`^\s*(?:Size\s+(?:Archive|Backup) Date.*|#\s+Last Incr Date.*)$`),
 		detail:             re(`^\s+(?:Modified: .*|Compression Type: .*|Media Class: .*)$`),
+		retention:          re(`  RetInit:\S+\s+ObjHeld:\S+\s*$`),
 		volume:             re(`Volume ID:\s*(\S+)`),
 		filespace:          re(`^\s*(\d+)\s+(?:(` + date + `)\s+)?(\S+)\s+(/.*?)\s*$`),
 		prompt: re(`^(?:--- User Action is Required ---|Please enter your user id .*|Please enter password for .*` +

@@ -62,8 +62,9 @@ func ParseNumber(s string) (x float64, ok bool) {
 		other = "."
 	}
 	after := len(s) - i - 1
-	decimals := after == 1 || after == 2 || strings.Contains(s[:i], other) || strings.Contains(s[:i], " ")
-	if !decimals || strings.IndexByte(s[:i], s[i]) >= 0 {
+	decimals := after == 1 || after == 2 ||
+		strings.IndexByte(s[:i], s[i]) < 0 && (strings.Contains(s[:i], other) || strings.Contains(s[:i], " "))
+	if !decimals {
 		n, ok := ParseCount(s)
 		return float64(n), ok
 	}

@@ -7,7 +7,7 @@ import (
 
 // An Output is what a run of dsmc printed, line by line in its sort.
 type Output struct {
-	Session    Session     `json:"session"`
+	Session    Session     `json:"session,omitzero"`
 	Transfers  []Transfer  `json:"transfers,omitempty"`
 	Statistics Statistics  `json:"statistics,omitempty"`
 	Messages   []Message   `json:"messages,omitempty"`

@@ -46,7 +46,7 @@ func (o Object) SizeIs(n int64) bool {
 // something.
 type Filespace struct {
 	Number int    `json:"number"`
-	Last   Stamp  `json:"last"` // full incremental backup; Text is "" if there was none
+	Last   Stamp  `json:"last,omitzero"` // full incremental backup; Text is "" if there was none
 	Type   string `json:"type"`
 	Name   string `json:"name"`
 }
@@ -164,9 +164,9 @@ func (p *parser) archiveRow(r *rawRow) bool {
 }
 
 // retained cuts off what -detail adds behind the description.
-func retained(text string) (string, []string) {
-	if i := strings.LastIndex(text, "  RetInit:"); i >= 0 {
-		return text[:i], []string{strings.TrimSpace(text[i:])}
+func (g *grammar) retained(text string) (string, []string) {
+	if i := g.retention.FindStringIndex(text); i != nil {
+		return text[:i[0]], []string{strings.TrimSpace(text[i[0]:])}
 	}
 	return text, nil
 }
@@ -179,7 +179,7 @@ func (o *Object) set(path, expires, description string, details []string) bool {
 
 // partKnown parts a row that ends with the description that is asked for.
 func (p *parser) partKnown(text string, o *Object) bool {
-	text, details := retained(text)
+	text, details := p.retained(text)
 	rest, ok := strings.CutSuffix(text, " "+p.description)
 	i := strings.LastIndexByte(rest, ' ')
 	if p.description == "" || !ok || i <= 0 {
@@ -190,7 +190,7 @@ func (p *parser) partKnown(text string, o *Object) bool {
 
 // partGuess parts a row by what expiries look like.
 func (p *parser) partGuess(text string, o *Object) bool {
-	text, details := retained(text)
+	text, details := p.retained(text)
 	if m := p.defaultDescription.FindStringSubmatchIndex(text); m != nil && m[0] > 0 {
 		return o.set(text[:m[0]], text[m[2]:m[3]], text[m[4]:m[5]], details)
 	}

@@ -3,6 +3,7 @@ package tsm
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // A Version of client or server.
@@ -22,17 +23,17 @@ func (v Version) String() string {
 // order, and the product changed its name twice.
 type Session struct {
 	Product    string  `json:"product,omitempty"`
-	Client     Version `json:"client"`
-	ClientTime Stamp   `json:"client_time"`
+	Client     Version `json:"client,omitzero"`
+	ClientTime Stamp   `json:"client_time,omitzero"`
 	Node       string  `json:"node,omitempty"`
 
 	// Server is "" if no session was established: the client prints all before this
 	// without one.
 	Server     string  `json:"server,omitempty"`
 	Platform   string  `json:"platform,omitempty"` // of the server
-	ServerIs   Version `json:"server_is"`
-	ServerTime Stamp   `json:"server_time"`
-	LastAccess Stamp   `json:"last_access"`
+	ServerIs   Version `json:"server_is,omitzero"`
+	ServerTime Stamp   `json:"server_time,omitzero"`
+	LastAccess Stamp   `json:"last_access,omitzero"`
 
 	// AsNode is the proxy node, "" without one.
 	AsNode string `json:"as_node,omitempty"`
@@ -54,7 +55,7 @@ func (g *grammar) session(s string, to *Session) bool {
 		return Version{v[0], v[1], v[2], v[3]}
 	}
 	if g.product.MatchString(s) {
-		to.Product = g.product.FindString(s)
+		to.Product = strings.TrimSpace(s)
 		return true
 	}
 	if m := g.client.FindStringSubmatch(s); m != nil {

@@ -48,7 +48,7 @@ func (g *grammar) parseTransfer(s string) (Transfer, bool) {
 		if n, ok := ParseCount(m[3]); ok {
 			t.Size = n
 		}
-		switch m[5] {
+		switch m[6] {
 		case "Changed":
 			t.Outcome = Changed
 		case "** Unsuccessful **":
