@@ -1,7 +1,6 @@
 package rucio
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -13,8 +12,7 @@ import (
 
 // SSH logs in with an RSA key: the server sends a challenge, which is signed.
 type SSH struct {
-	KeyFile    string // PEM or OpenSSH form
-	Passphrase []byte // of the key; nil: none
+	KeyFile string // PEM or OpenSSH form, without a passphrase
 }
 
 // Method is "ssh".
@@ -50,12 +48,7 @@ func (s SSH) signer() (ssh.AlgorithmSigner, error) {
 	if err != nil {
 		return nil, bad(err, "name it in ssh_private_key")
 	}
-	var key ssh.Signer
-	if len(s.Passphrase) > 0 {
-		key, err = ssh.ParsePrivateKeyWithPassphrase(pem, bytes.Clone(s.Passphrase))
-	} else {
-		key, err = ssh.ParsePrivateKey(pem)
-	}
+	key, err := ssh.ParsePrivateKey(pem)
 	if err != nil {
 		return nil, bad(err, "")
 	}

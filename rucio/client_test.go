@@ -2,6 +2,7 @@ package rucio
 
 import (
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -116,3 +117,6 @@ func TestWhoami(t *testing.T) {
 		}
 	}
 }
+
+// quiet is a log for what a server says of refused handshakes.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -114,4 +114,9 @@ func several(n int, first DID) string {
 }
 
 // seconds is a duration for the server, rounded up.
-func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+func seconds(d time.Duration) int64 {
+	if d > 0 {
+		d += time.Second - 1
+	}
+	return int64(d / time.Second)
+}
