@@ -19,10 +19,20 @@
 //
 // # What is tried again
 //
-// A request that the server surely did not carry out is repeated (no connection, 502, 503, 504, a
-// token that expired), with growing pauses, as the context allows. A request whose outcome is unknown
-// is repeated only if it does the same when done twice: all that read, and those
-// that set a state. The others return [ErrTransient] and the caller looks what became of them.
+// A request that the server surely did not carry out (no connection, 503, a
+// refused token) is sent again, with growing pauses, as the context and
+// [Config].Retries allow. A request whose outcome is unknown (a connection that broke, 502 or
+// 504 of a server in between) is sent again only if doing it twice is doing it
+// once: all that read, [Client.Attach], [Client.AddReplicas], and those that set a
+// state. [Client.AddDID], [Client.AddDIDs], [Client.AddRule], [Client.AddScope] and [Client.Detach]
+// return [ErrTransient] then, and the caller looks what became of them before it
+// does them again; who does not look may get [ErrExist] or [ErrNotExist] for what it did itself. A stream that was
+// cut is never continued: its end is an error, and what was read of it is a part.
+//
+// # Time limits
+//
+// Time limits are on progress, [Config].Stall, never on totals: a stream may take
+// hours as long as something comes. The time that the program takes for an element does not count.
 //
 // # Uploads and downloads
 //

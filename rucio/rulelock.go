@@ -39,7 +39,7 @@ func (c *Client) Locks(ctx context.Context, ruleID string) iter.Seq2[Lock, error
 		return func(yield func(Lock, error) bool) { yield(Lock{}, err) }
 	}
 	r := request{op: "list locks of rule", thing: ruleID, path: path + "/locks"}
-	return stream(ctx, c, r, func(w wire) Lock { return Lock{w.DID, w.RSE, w.RSEID, w.RuleID, w.State} })
+	return stream(ctx, c, r, func(w wire) Lock { return Lock(w) })
 }
 
 // RuleErrors is why a rule is not fulfilled.
