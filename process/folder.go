@@ -49,7 +49,6 @@ type traces struct {
 	result    *ended
 	cancelled bool
 	final     *Status
-	made      time.Time // of the folder
 }
 
 type start struct {
@@ -106,11 +105,9 @@ func readJSON(path string, v any) (bool, error) {
 // readTraces reads the folder of a job: Dir/submissions/<id>/<task>.
 func readTraces(dir string) (traces, error) {
 	var t traces
-	st, err := os.Stat(dir)
-	if err != nil {
+	if _, err := os.Stat(dir); err != nil {
 		return t, err
 	}
-	t.made = st.ModTime()
 	var final Status
 	if ok, err := readJSON(filepath.Join(dir, finalFile), &final); err != nil {
 		return t, err
@@ -123,6 +120,7 @@ func readTraces(dir string) (traces, error) {
 	} else if ok {
 		t.spec = &s
 	}
+	var err error
 	if t.started, err = readStart(filepath.Join(dir, startedLink)); err != nil {
 		return t, err
 	}

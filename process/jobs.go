@@ -82,19 +82,29 @@ func (q *Queue) Jobs(ctx context.Context, keys ...Key) ([]Status, error) {
 // job decides about one job and writes down what is decided. Stray: it must not
 // run any more, and the batch system still has it.
 func (q *Queue) job(k Key, dir string, v view) (s Status, stray bool, err error) {
+	link, err := os.Lstat(q.link(k))
+	if err != nil {
+		return s, false, err
+	}
+	now := q.o.Now()
+	old := now.Sub(link.ModTime()) > q.o.Settle
 	t, err := readTraces(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Its submitter is about to make it, or has died. It will find it made.
+		if !old {
+			return Status{Key: k, State: StateSubmitting, ExitCode: -1, Reason: "it is being submitted", Dir: dir, Log: filepath.Join(dir, logFile)}, false, nil
+		}
+		if err = os.MkdirAll(dir, 0o755); err == nil {
+			t, err = readTraces(dir)
+		}
+	}
 	if err != nil {
 		return s, false, err
 	}
 	if t.final != nil {
 		return *t.final, false, nil
 	}
-	since := t.made
-	if t.spec != nil {
-		since = t.spec.Submitted
-	}
-	now := q.o.Now()
-	s, giveUp := decide(t, v, now.Sub(since) > q.o.Settle)
+	s, giveUp := decide(t, v, old)
 	if giveUp {
 		won, err := revoke(dir)
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 
 func TestDecide(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	known := traces{spec: &spec{Key: "k"}, id: "17", made: at}
+	known := traces{spec: &spec{Key: "k"}, id: "17"}
 	with := func(f func(*traces)) traces {
 		t := known
 		f(&t)
@@ -64,8 +64,8 @@ func TestDecide(t *testing.T) {
 		{"no answer yet", with(func(t *traces) { t.id = "" }), forgotten, false, StateSubmitting, -1, false},
 		{"no answer at all", with(func(t *traces) { t.id = "" }), forgotten, true, StateNotStarted, -1, true},
 		{"no answer, and it is listed", with(func(t *traces) { t.id = "" }), entry(StatePending, -1), true, StatePending, -1, false},
-		{"being made", traces{made: at}, forgotten, false, StateSubmitting, -1, false},
-		{"half made", traces{made: at}, forgotten, true, StateNotStarted, -1, true},
+		{"being made", traces{}, forgotten, false, StateSubmitting, -1, false},
+		{"half made", traces{}, forgotten, true, StateNotStarted, -1, true},
 		{"forbidden", with(func(t *traces) { t.started = &start{revoked: true} }), entry(StatePending, -1), false, StateNotStarted, -1, false},
 		{"forbidden by cancel", with(func(t *traces) { t.started = &start{revoked: true}; t.cancelled = true }), silent, false, StateCancelled, -1, false},
 	} {

@@ -239,8 +239,10 @@ func (q *Queue) ambiguous(ctx context.Context, s Submission, jobs []Job, cause e
 // discard takes back what was prepared for jobs that will not run. The keys are
 // free again first; a launcher that comes late finds no folder.
 func (q *Queue) discard(s Submission, jobs []Job) {
-	for _, j := range jobs {
-		os.Remove(q.link(j.Key))
+	for n, j := range jobs {
+		if dir, err := q.Dir(j.Key); err == nil && dir == taskDir(s.Dir, n) {
+			os.Remove(q.link(j.Key))
+		}
 	}
 	os.RemoveAll(s.Dir)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -46,15 +47,18 @@ func (b *Batch) run(ctx context.Context, program string, args ...string) (string
 	return "", &process.Error{Op: program, Kind: process.ErrRefused, Err: err}
 }
 
-// lookPath finds a program on the PATH of an environment.
+// lookPath finds a program on the PATH of an environment, in which the last of
+// several values holds, as in exec.Cmd.
 func lookPath(program string, env []string) (string, error) {
+	dirs := ""
 	for _, e := range env {
-		if dirs, ok := strings.CutPrefix(e, "PATH="); ok {
-			for dir := range strings.SplitSeq(dirs, ":") {
-				if path, err := exec.LookPath(dir + "/" + program); err == nil && dir != "" {
-					return path, nil
-				}
-			}
+		if path, ok := strings.CutPrefix(e, "PATH="); ok {
+			dirs = path
+		}
+	}
+	for _, dir := range filepath.SplitList(dirs) {
+		if path, err := exec.LookPath(dir + "/" + program); err == nil && dir != "" {
+			return path, nil
 		}
 	}
 	return "", &exec.Error{Name: program, Err: exec.ErrNotFound}
