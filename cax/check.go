@@ -35,6 +35,8 @@ const (
 	AboutWrite      = "write"
 	AboutSpace      = "space"
 	AboutStorage    = "storage" // whether two sites are one
+	AboutGrid       = "grid programs"
+	AboutCert       = "certificate" // of the grid
 
 	AboutPermissions = "permissions" // of the key permissions
 )

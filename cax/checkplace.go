@@ -25,7 +25,7 @@ type place struct {
 // self looks at this site's own directories.
 func (c *checkup) self(ctx context.Context) {
 	s := c.env.Site
-	if c.over(ctx) {
+	if c.over(ctx) || s.Method.gfal() && !c.grid(ctx, s) {
 		return
 	}
 	if len(s.dirs()) == 0 {
@@ -42,6 +42,9 @@ func (c *checkup) remote(ctx context.Context, r checkedRemote) {
 	s := r.site
 	if !s.Method.native() {
 		c.say(Finding{s.Name, AboutMethod, CheckSkip, fmt.Sprintf("method %q is served by programs of its own, not by CopyPush and CopyPull of this one", s.Method), ""})
+		return
+	}
+	if s.Method.gfal() && !c.grid(ctx, s) {
 		return
 	}
 	dirs := c.wanted(s)

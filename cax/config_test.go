@@ -109,7 +109,7 @@ func TestOriginalConfigs(t *testing.T) {
 			site: Site{Name: "rucio-catalogue", Method: MethodRucio, DirRaw: "/data/xenon/raw",
 				RucioUploadRSE: "NIKHEF_USERDISK", RucioAccount: "production", RucioTransfer: []string{}},
 			masters: []Master{{"raw", "xe1t-datamanager"}, {"processed", "login"}, {"processed", "midway-login1"}},
-			notes:   []string{"sites[1].rucio_config_p2", "sites[1].rucio_config_p3"},
+			notes:   []string{"sites[1].rucio_config_p2", "sites[1].rucio_config_p3", "sites[6].method"},
 		},
 		{
 			file:  "cax_tsm_upload.json",
@@ -118,7 +118,7 @@ func TestOriginalConfigs(t *testing.T) {
 				DirRaw: "/project/lgrandi/xenon1t/raw", DirProcessed: "/project/lgrandi/xenon1t/processed",
 				DownloadOptions: []string{"xe1t-datamanager"}, Purge: &sixty},
 			masters: []Master{{"raw", "xe1t-datamanager"}, {"raw", "tsm-server"}, {"processed", "login"}, {"processed", "midway-login1"}},
-			notes:   []string{"sites[3].download_options"},
+			notes:   []string{"sites[3].download_options", "sites[7].method"},
 		},
 	} {
 		t.Run(tc.file, func(t *testing.T) {

@@ -55,7 +55,7 @@ type decoder struct {
 	src      *source // the file that is being read
 	problems []Problem
 	notes    []Problem
-	said     map[string]bool // keys without effect that were reported
+	said     map[string]bool // what is reported once, and was
 }
 
 func (d *decoder) fail(off int, key, text, remedy string) {

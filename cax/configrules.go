@@ -37,6 +37,7 @@ func (d *decoder) checkSites(cfg *Config, sites []siteNode) {
 		d.checkAddress(s)
 		d.checkDirs(s)
 		d.checkStorage(s, names)
+		d.checkGrid(s)
 		for _, key := range []string{"upload_options", "download_options"} {
 			d.checkRemotes(s, key, names, first)
 		}
@@ -45,7 +46,7 @@ func (d *decoder) checkSites(cfg *Config, sites []siteNode) {
 		}
 	}
 	for _, s := range sites {
-		if s.site.Daemon == "none" && s.site.Verify != verifyRemote && s.site.Method.native() && targets[s.site.Name] {
+		if s.site.Daemon == "none" && !s.site.verifiedByPusher() && s.site.Method.native() && targets[s.site.Name] {
 			d.src = s.src
 			d.note(s.vals["daemon"].off, s.at+".daemon", fmt.Sprintf("nobody verifies what is pushed to %q: it has no daemon", s.site.Name), `set "verify": "remote", so that whoever pushes does it`)
 		}

@@ -32,7 +32,7 @@ func (t copyTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, r
 	src, _ := r.Copy(rundb.Key{Type: k.Type, Version: k.Version, Host: from.Name})
 	by := t.carrier(remote)
 	h := &haul{task: t, w: &work{env: env, run: r, d: d, failed: by.failed}, from: from, to: to, src: &src,
-		job: transfer.Job{ReadBack: to.Verify == verifyRemote}}
+		job: transfer.Job{ReadBack: to.verifiedByPusher()}}
 	w := h.w
 	if err := t.claim(ctx, h, by); err != nil {
 		if errors.Is(err, rundb.ErrConflict) {
@@ -162,6 +162,9 @@ func (h *haul) outcome(ctx context.Context, key rundb.ManifestKey, known bool, r
 		{Key: "durable", Value: res.Durable}, {Key: "read_back", Value: res.ReadBack},
 		{Key: "checksum", Value: sum.String()},
 	}
+	if res.ReadBackBy != 0 {
+		w.evidence = append(w.evidence, bson.E{Key: "read_back_by", Value: res.ReadBackBy.String()})
+	}
 	if !known {
 		// Made from what was just read; it becomes the manifest of this dataset
 		// only if the run's own records say the same.
@@ -175,7 +178,7 @@ func (h *haul) outcome(ctx context.Context, key rundb.ManifestKey, known bool, r
 		}
 	}
 	facts := bson.D{{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}}
-	if h.task.push && h.to.Verify != verifyRemote {
+	if h.task.push && !h.to.verifiedByPusher() {
 		return rundb.Verifying, facts, nil
 	}
 	now, err := w.env.Store.Now(ctx)

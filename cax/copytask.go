@@ -77,7 +77,7 @@ func (t copyTask) Select(env *Env) []Candidates {
 				Statuses: append(by.statuses(), rundb.Failed, rundb.Transferring),
 				Versions: have.Versions,
 			}
-			if to.Verify == verifyRemote {
+			if to.verifiedByPusher() {
 				unfinished.Statuses = append(unfinished.Statuses, rundb.Verifying)
 			}
 			fresh, again := rundb.Query{Names: env.Site.DatasetList}, rundb.Query{Names: env.Site.DatasetList}
@@ -243,7 +243,7 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 	case rundb.Transferred:
 		return say(Skip, fmt.Sprintf("%s has a good copy already", to.Name), "")
 	case rundb.Verifying:
-		if to.Verify == verifyRemote && t.push && dst.Claim == nil {
+		if to.verifiedByPusher() && t.push && dst.Claim == nil {
 			d.What = "verify"
 			return say(Do, fmt.Sprintf("the copy at %s is complete and has to be verified from here", to.Name), "")
 		}

@@ -29,6 +29,9 @@ import (
 // that fails leaves the record as it was. With Env.DryRun it only checks. It returns
 // the run as it was.
 func (e *Env) Move(ctx context.Context, from, to string) (*rundb.Run, error) {
+	if err := e.onDisk("move"); err != nil {
+		return nil, err
+	}
 	r, c, err := e.copyAt(ctx, from, to)
 	if err != nil {
 		return nil, err

@@ -86,6 +86,10 @@ func (e *Env) verified(ctx context.Context, r *rundb.Run, c *rundb.Copy, o readi
 		return err
 	}
 	set := append(bson.D{{Key: "status", Value: string(rundb.Transferred)}, {Key: "error", Value: nil}}, v.fields(now)...)
+	if v.level() != rundb.Disk && c.Status == rundb.Transferred && !c.VerifiedAt.IsZero() {
+		// Says that it is what it was, and not that it can still be read.
+		set = slices.DeleteFunc(set, func(e bson.E) bool { return e.Key == "verified_at" || e.Key == "evidence" })
+	}
 	if c.ChecksumAlgorithm != "" {
 		set = append(set, bson.E{Key: "checksum_algorithm", Value: nil}) // that of the new checksum
 	}

@@ -18,6 +18,9 @@ import (
 // database says about them. It reads names and sizes, no contents, and changes
 // nothing. The directory for minitrees is not looked into.
 func (e *Env) Reconcile(ctx context.Context) ([]Discrepancy, error) {
+	if err := e.onDisk("reconcile"); err != nil {
+		return nil, err
+	}
 	s, err := e.survey(ctx)
 	if err != nil {
 		return nil, err

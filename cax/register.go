@@ -42,6 +42,9 @@ const nameLayout = "060102_1504"
 // site's directories. With Env.DryRun it checks what can be checked without
 // hashing and writes nothing. It returns the run as it is then.
 func (e *Env) Register(ctx context.Context, g Registration) (*rundb.Run, error) {
+	if err := e.onDisk("register"); err != nil {
+		return nil, err
+	}
 	if err := g.complete(e.Site); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ const verifyRemote = "remote"
 // native reports whether CopyPush and CopyPull speak the method themselves.
 func (m Method) native() bool {
 	switch m {
-	case MethodLocal, MethodSFTP, MethodSCP, MethodRsync:
+	case MethodLocal, MethodSFTP, MethodSCP, MethodRsync, MethodGfal, MethodLcg:
 		return true
 	}
 	return false
@@ -39,7 +39,8 @@ type remotes struct {
 
 	mu    sync.Mutex
 	links map[string]*link
-	disk  transfer.Backend
+	disk  transfer.Backend // of this machine
+	home  transfer.Backend // where this site's copies are, if not on these disks
 }
 
 // A link is a remote's backend with the copier that keeps its limits.
@@ -50,11 +51,17 @@ type link struct {
 }
 
 func newRemotes(env *Env) *remotes {
-	return &remotes{env: env, links: map[string]*link{}, disk: local.New(nil)}
+	return &remotes{env: env, links: map[string]*link{}, disk: local.New(nil), home: env.home()}
 }
 
-// local is this machine's disk.
-func (r *remotes) local() transfer.Backend { return r.disk }
+// local is where this site's copies are: this machine's disk, unless we act for storage
+// of the grid.
+func (r *remotes) local() transfer.Backend {
+	if r.home != nil {
+		return r.home
+	}
+	return r.disk
+}
 
 // open returns the link to a remote. It is made once and shared.
 func (r *remotes) open(ctx context.Context, s *Site) (*link, error) {
@@ -80,6 +87,14 @@ func (r *remotes) dial(ctx context.Context, s *Site) (*link, error) {
 	}}
 	if s.Method == MethodLocal {
 		l.backend = r.disk
+		return l, nil
+	}
+	if s.Method.gfal() {
+		b, err := r.env.grid(s)
+		if err != nil {
+			return nil, err
+		}
+		l.backend = b
 		return l, nil
 	}
 	pool, err := ssh.New(sshConfig(s))

@@ -48,6 +48,10 @@ type Scrubbed struct {
 // it was. The error is that of the run database, or of ctx, and ends it.
 func (e *Env) Scrub(ctx context.Context, o ScrubOptions) iter.Seq2[Scrubbed, error] {
 	return func(yield func(Scrubbed, error) bool) {
+		if err := e.onDisk("scrub"); err != nil {
+			yield(Scrubbed{}, err)
+			return
+		}
 		var pace *pacer
 		if o.Rate > 0 {
 			pace = newPacer(e.Clock, func(time.Time) int64 { return o.Rate })

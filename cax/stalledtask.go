@@ -31,7 +31,7 @@ func stalledStatuses() []rundb.Status {
 // unattended reports whether nobody at a site looks after the copies there, so that
 // whoever pushes to it has to.
 func (s *Site) unattended() bool {
-	return s.Daemon == "none" || s.Daemon != "python" && s.Verify == verifyRemote
+	return s.Daemon == "none" || s.Daemon != "python" && s.verifiedByPusher()
 }
 
 // attends reports whether this site looks after the copies of another, or its own.
@@ -45,7 +45,7 @@ func (t stalledTask) Select(env *Env) []Candidates {
 		if !env.attends(s) {
 			continue
 		}
-		if hosts = append(hosts, s.Name); s != env.Site && s.Verify == verifyRemote {
+		if hosts = append(hosts, s.Name); s != env.Site && s.verifiedByPusher() {
 			verified = append(verified, s.Name)
 		}
 	}

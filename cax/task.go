@@ -176,7 +176,7 @@ func (e *Env) tasks() []Task {
 	if all == nil {
 		all = Tasks()
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(t Task) bool { return !e.Site.Wants(t.Name()) })
+	return slices.DeleteFunc(slices.Clone(all), func(t Task) bool { return !e.Site.Wants(t.Name()) || !e.possible(t) })
 }
 
 // Close ends the connections to remotes. It does not close the store.

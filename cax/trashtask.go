@@ -51,7 +51,7 @@ func (t emptyTrashTask) Look(ctx context.Context, env *Env) iter.Seq2[Action, er
 			yield(Action{}, err)
 			return
 		}
-		for dir, err := range env.leftovers(transfer.Trash) {
+		for dir, err := range env.leftovers(ctx, transfer.Trash) {
 			a := Action{}
 			if err == nil {
 				var b *trash
@@ -95,7 +95,10 @@ func (emptyTrashTask) decide(env *Env, b *trash, now time.Time) Action {
 }
 
 // leftovers yields the paths of what we left beside the datasets of this site.
-func (e *Env) leftovers(kind transfer.LeftoverKind) iter.Seq2[string, error] {
+func (e *Env) leftovers(ctx context.Context, kind transfer.LeftoverKind) iter.Seq2[string, error] {
+	if e.Site.Method.gfal() {
+		return e.gridLeftovers(ctx, kind)
+	}
 	return func(yield func(string, error) bool) {
 		for dir, err := range e.folders() {
 			if err != nil {

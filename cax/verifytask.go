@@ -149,6 +149,18 @@ type verification struct {
 	manifest *checksum.Manifest // what the copy is
 	known    bool               // it was compared with a stored manifest
 	sum      checksum.Sum       // in the original's form
+
+	// by is the algorithm by which the storage itself told what the copy is; 0: all was
+	// read from the disk.
+	by checksum.Algorithm
+}
+
+// level says what the verification proves.
+func (v *verification) level() rundb.Evidence {
+	if v.by != 0 {
+		return rundb.Cached
+	}
+	return rundb.Disk
 }
 
 // verify re-reads a copy of this site from the medium and compares it with the
@@ -159,6 +171,9 @@ func verify(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Copy, p transf
 	m, err := env.Store.Manifest(ctx, key)
 	if err != nil && !errors.Is(err, rundb.ErrNotExist) {
 		return nil, err
+	}
+	if env.Site.Method.gfal() {
+		return env.verifyGrid(ctx, c, m, p)
 	}
 	if dir := env.Site.Dir(c.Type); !c.InPlace {
 		if _, err := os.Stat(dir); err != nil {
@@ -199,8 +214,12 @@ func verify(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Copy, p transf
 }
 
 func (v *verification) evidence() bson.D {
-	return bson.D{{Key: "checksum", Value: v.sum.String()}, {Key: "files", Value: int64(v.manifest.Files())},
-		{Key: "bytes", Value: v.manifest.Size()}, {Key: "manifest", Value: v.known}, {Key: "evidence", Value: string(rundb.Disk)}}
+	e := bson.D{{Key: "checksum", Value: v.sum.String()}, {Key: "files", Value: int64(v.manifest.Files())},
+		{Key: "bytes", Value: v.manifest.Size()}, {Key: "manifest", Value: v.known}, {Key: "evidence", Value: string(v.level())}}
+	if v.by != 0 {
+		e = append(e, bson.E{Key: "by", Value: v.by.String()})
+	}
+	return e
 }
 
 // status says what the record becomes after a re-read that found no difference.
@@ -240,6 +259,6 @@ func (v *verification) fields(now time.Time) bson.D {
 		{Key: "files", Value: int64(v.manifest.Files())},
 		{Key: "size", Value: v.manifest.Size()},
 		{Key: "verified_at", Value: now},
-		{Key: "evidence", Value: string(rundb.Disk)},
+		{Key: "evidence", Value: string(v.level())},
 	}
 }

@@ -22,7 +22,8 @@ func rmCommand() *cli.Command {
 		Description: `Deletes one copy at this site, in record and in bytes, after counting the good copies
 that are left elsewhere: verified not long ago, with the right checksum, on storages and
 in domains of their own. The bytes stay in a trash folder beside the copy for the time
-of policy.trash; until then they can be moved back.
+of policy.trash; until then they can be moved back. Storage of the grid has no trash: there
+they are gone at once.
 
 With --force the copy goes although too little is left. The run's name has to be typed
 back then, or given with --confirm.
@@ -62,7 +63,7 @@ func rm(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	w := cax.Removal{Task: "rm", Why: "wanted by " + s.Store.By, Keep: s.Env.Policy.Trash, Force: c.Bool("force")}
+	w := cax.Removal{Task: "rm", Why: "wanted by " + s.Store.By, Keep: s.Env.TrashTime(), Force: c.Bool("force")}
 	d, tally := s.Env.DecideRemoval(r, &copied, w, now)
 	if d.Verb != cax.Do {
 		why := "not deleted: " + d.Why
@@ -82,6 +83,10 @@ func rm(c *cli.Context) (err error) {
 		return err
 	}
 	if err := s.Env.Remove(c.Context, r.ID, copied.Key, w); err != nil {
+		return err
+	}
+	if w.Keep == 0 {
+		_, err = fmt.Fprintf(s.Stdout, "deleted %s\n", line)
 		return err
 	}
 	_, err = fmt.Fprintf(s.Stdout, "deleted %s; kept in the trash beside it until %s UTC\n", line, now.Add(w.Keep).UTC().Format(time.DateTime))

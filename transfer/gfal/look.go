@@ -48,7 +48,7 @@ func (b *Backend) List(ctx context.Context, dir string) iter.Seq2[transfer.Info,
 		for todo := []string{""}; len(todo) > 0; {
 			at := todo[0]
 			todo = todo[1:]
-			infos, err := b.listOne(ctx, path.Join(dir, at))
+			infos, err := b.ListDir(ctx, path.Join(dir, at))
 			if err != nil {
 				yield(transfer.Info{}, err)
 				return
@@ -65,8 +65,8 @@ func (b *Backend) List(ctx context.Context, dir string) iter.Seq2[transfer.Info,
 	}
 }
 
-// listOne lists one directory.
-func (b *Backend) listOne(ctx context.Context, dir string) ([]transfer.Info, error) {
+// ListDir tells what is directly in a directory.
+func (b *Backend) ListDir(ctx context.Context, dir string) ([]transfer.Info, error) {
 	u, err := b.url("list", dir)
 	if err != nil {
 		return nil, err
