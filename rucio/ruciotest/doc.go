@@ -30,5 +30,5 @@
 //
 // This keeps a server running until it is interrupted, and says how to reach it:
 //
-//	CAX_INTEGRATION=1 CAX_RUCIO_SERVE=1 go test -timeout 0 -v -run TestServe ./rucio/ruciotest
+//	CAX_INTEGRATION=1 CAX_RUCIO_SERVE=1 go test -timeout 0 -v -run TestReal ./rucio/ruciotest
 package ruciotest

@@ -32,6 +32,10 @@ print('uploaded', name)
 
 func TestReal(t *testing.T) {
 	s := Start(t, nil)
+	if os.Getenv("CAX_RUCIO_SERVE") != "" {
+		serve(s)
+		return
+	}
 	t.Run("storages", func(t *testing.T) { testStorages(t, s.With(t)) })
 	t.Run("daemons", func(t *testing.T) { testDaemons(t, s.With(t)) })
 	t.Run("deletion", func(t *testing.T) { testDeletion(t, s.With(t)) })
@@ -39,6 +43,27 @@ func TestReal(t *testing.T) {
 	t.Run("certificates", func(t *testing.T) { testCertificates(t, s.With(t)) })
 	t.Run("accounts", func(t *testing.T) { testAccounts(t, s.With(t)) })
 	t.Run("faults", func(t *testing.T) { testFaults(t, s.With(t)) })
+}
+
+// Two servers at a time do not get in each other's way, and XRootD can be left out.
+func TestTwo(t *testing.T) {
+	a, b := Start(t, &Options{NoXRootD: true}), Start(t, &Options{NoXRootD: true})
+	a.AddRSE("ONLY-A")
+	for s, want := range map[*Server][]string{a: {"ONLY-A", RSEA, RSEB}, b: {RSEA, RSEB}} {
+		_, answer := s.Call("GET", "/rses/", nil)
+		var got []string
+		for line := range strings.Lines(string(answer)) {
+			var rse struct{ RSE string }
+			if err := json.Unmarshal([]byte(line), &rse); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, rse.RSE)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("storages %v, want %v", got, want)
+		}
+	}
 }
 
 // The Python client uploads to each storage and downloads again, and the file lies
@@ -290,22 +315,17 @@ func (s *Server) rootHost() string {
 	return fmt.Sprintf("root://%s:%d", protocols[0].Hostname, protocols[0].Port)
 }
 
-// TestServe keeps a server running, for exploration by hand.
-func TestServe(t *testing.T) {
-	if os.Getenv("CAX_RUCIO_SERVE") == "" {
-		t.Skip("set CAX_RUCIO_SERVE=1 to keep a server running")
-	}
-	s := Start(t, nil)
-	fmt.Printf("URL        %s, over TLS %s (CA %s)\n", s.URL, s.TLSURL, s.CAFile)
+// serve keeps the server running, for exploration by hand.
+func serve(s *Server) {
+	fmt.Printf("URL      %s, over TLS %s (CA %s)\n", s.URL, s.TLSURL, s.CAFile)
 	for _, l := range []Login{s.Root, s.Admin, s.User} {
-		fmt.Printf("account    %s, password %s\n", l.Account, l.Password)
+		fmt.Printf("account  %s, password %s\n", l.Account, l.Password)
 	}
 	for _, rse := range []string{RSEA, RSEB, RSEDavs, RSERoot} {
-		fmt.Printf("storage    %s in %s\n", rse, s.Folder(rse))
+		fmt.Printf("storage  %s in %s\n", rse, s.Folder(rse))
 	}
-	fmt.Printf("SQL        %s -h %s -U rucio rucio\n", filepath.Join(s.real.postgres, "psql"), s.real.socket())
-	fmt.Printf("client     export RUCIO_CONFIG=%s RUCIO_CLIENT_MODE=1\n", s.Config)
-	fmt.Printf("           export %s\n", strings.Join(s.own(), " "))
+	fmt.Printf("SQL      %s -h %s -U rucio rucio\n", filepath.Join(s.real.postgres, "psql"), s.real.socket())
+	fmt.Printf("client   export RUCIO_CONFIG=%s RUCIO_CLIENT_MODE=1 %s\n", s.Config, strings.Join(s.own(), " "))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	<-ctx.Done()

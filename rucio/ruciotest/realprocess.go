@@ -101,7 +101,7 @@ func (p *process) stop(sig syscall.Signal) {
 // too long, has the end of its log.
 func (p *process) wait(ready func() error) error {
 	var last error
-	for range 1200 {
+	for range 2400 { // a minute: the machine may be busy
 		select {
 		case <-p.done:
 			return fmt.Errorf("%s has ended: %s", p.name, tail(p.log))
@@ -124,18 +124,19 @@ func tail(file string) string {
 	return string(bytes.TrimSpace(b[max(0, len(b)-4000):]))
 }
 
-// freePort is a port on which nobody listens. It is not one of those that outgoing
+// listen takes a port on which nobody listens. It is not one of those that outgoing
 // connections are given.
-func freePort() (int, error) {
+func listen() (*net.TCPListener, error) {
 	var last error
 	for range 100 {
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+mathrand.IntN(20000))))
-		if err != nil {
-			last = err
-			continue
+		if err == nil {
+			return l.(*net.TCPListener), nil
 		}
-		defer l.Close()
-		return l.Addr().(*net.TCPAddr).Port, nil
+		last = err
 	}
-	return 0, last
+	return nil, last
 }
+
+// port is the port of a listener.
+func port(l *net.TCPListener) int { return l.Addr().(*net.TCPAddr).Port }

@@ -60,9 +60,12 @@ func (r *real) startStorage() (ports [2]int, err error) {
 	// Between the choice of a port and its use somebody else can take it.
 	for try := 0; ; try++ {
 		for i := range ports {
-			if ports[i], err = freePort(); err != nil {
+			l, err := listen()
+			if err != nil {
 				return ports, err
 			}
+			ports[i] = port(l)
+			l.Close()
 		}
 		text := fmt.Sprintf(storageConfiguration, r.dir, ports[0], ports[1])
 		if err := os.WriteFile(filepath.Join(r.dir, "xrootd.cfg"), []byte(text), 0o644); err != nil {

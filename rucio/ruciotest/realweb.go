@@ -19,68 +19,15 @@ import (
 //go:embed server
 var programs embed.FS
 
-// configuration is the rucio.cfg of the server and its daemons. Validated tokens are
-// not cached, as an installation may choose, so that SQL can expire them; the address
-// for caches is one where nobody listens.
-const configuration = `[common]
-loglevel = INFO
-[client]
-rucio_host = %[1]s
-auth_host = %[1]s
-auth_type = userpass
-username = root
-password = secret
-account = root
-[database]
-default = %[2]s
-schema = dev
-pool_size = 5
-max_overflow = 10
-[cache]
-url = 127.0.0.1:1
-use_external_cache_for_auth_tokens = True
-[bootstrap]
-userpass_identity = root
-userpass_pwd = secret
-userpass_email = root@localhost
-[alembic]
-cfg = %[3]s
-[policy]
-lfn2pfn_algorithm_default = hash
-[conveyor]
-scheme = file,mock
-transfertool = mock
-`
-
-// migrations is the alembic.ini, without which the tables are not made.
-const migrations = `[alembic]
-script_location = rucio.db.sqla:migrate_repo
-sqlalchemy.url = %s
-version_table_schema = dev
-[loggers]
-keys = root
-[handlers]
-keys = console
-[formatters]
-keys = generic
-[logger_root]
-level = WARN
-handlers = console
-[handler_console]
-class = StreamHandler
-args = (sys.stderr,)
-formatter = generic
-[formatter_generic]
-format = %%(levelname)s %%(name)s %%(message)s
-`
-
 // startRucio fills the database and starts the server.
 func (s *Server) startRucio() error {
 	r := s.real
-	var err error
-	if r.port, err = freePort(); err != nil {
+	l, err := listen()
+	if err != nil {
 		return err
 	}
+	defer l.Close()
+	r.port = port(l)
 	s.URL = "http://127.0.0.1:" + strconv.Itoa(r.port)
 	s.Root = Login{Account: "root", Username: "root", Password: "secret"}
 	for name, text := range map[string]string{
@@ -104,19 +51,18 @@ func (s *Server) startRucio() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("the database cannot be filled: %w: %s", err, out)
 	}
-	return s.start()
+	return s.serve(l)
 }
 
-// start starts gunicorn.
+// start starts a stopped server.
 func (s *Server) start() error {
 	r := s.real
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.web != nil {
+	running := r.web != nil
+	r.mu.Unlock()
+	if running {
 		return nil
 	}
-	// Gunicorn inherits the socket: the port cannot be lost to another, and who
-	// connects early waits instead of being refused.
 	var l net.Listener
 	for try := 0; ; try++ { // the killed processes of the last server may be about to end
 		var err error
@@ -128,8 +74,17 @@ func (s *Server) start() error {
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
+	return s.serve(l.(*net.TCPListener))
+}
+
+// serve starts gunicorn on a socket, which it inherits: the port cannot be lost to
+// another, and who connects early waits instead of being refused.
+func (s *Server) serve(l *net.TCPListener) error {
+	r := s.real
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	defer l.Close()
-	socket, err := l.(*net.TCPListener).File()
+	socket, err := l.File()
 	if err != nil {
 		return err
 	}
