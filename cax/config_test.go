@@ -307,6 +307,8 @@ func TestNotes(t *testing.T) {
 		{"key twice with one value", `[{"name": "A", "dir_raw": null, "dir_raw": null}]`, "sites[0].dir_raw"},
 		{"pushed to, and nobody there to verify", `[{"name": "A", "upload_options": ["B"]}, {"name": "B", "method": "sftp", "hostname": "b", "daemon": "none"}]`, "sites[1].daemon"},
 		{"password where others read it", `{"rundb": {"uri": "mongodb://cax:hunter2@db/run"}, "sites": [{"name": "A"}]}`, "rundb.uri"},
+		{"an old name", `[{"name": "A", "method": "lcg-cp", "hostname": "srm://a"}, {"name": "B", "method": "lcg-cp", "hostname": "srm://b"}]`, "sites[0].method"},
+		{"a bound that gfal cannot keep", `[{"name": "A", "method": "gfal-copy", "hostname": "srm://a", "bandwidth": "1MB/s"}]`, "sites[0].bandwidth"},
 		{"part of a later version", `[{"name": "A", "batch": {"queue": "x"}}]`, "sites[0].batch"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
