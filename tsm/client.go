@@ -47,7 +47,9 @@ type Client struct {
 	Locale string
 
 	// Stall is how long a run may go without printing, reading or writing anything
-	// before it is ended. 0: DefaultStall.
+	// before it is ended. Where the system does not let us see what it reads and writes,
+	// only printing counts, and it prints nothing while it sends one file. 0:
+	// DefaultStall.
 	Stall time.Duration
 
 	// TapeWait is the same for runs that bring files: they wait, silent, for a drive

@@ -1,6 +1,9 @@
 package tsm
 
-import "regexp"
+import (
+	"regexp"
+	"sync"
+)
 
 // A grammar is what dsmc's lines look like.
 type grammar struct {
@@ -20,6 +23,10 @@ type grammar struct {
 	prompt                                       *regexp.Regexp
 	stampParts                                   *regexp.Regexp
 }
+
+// theGrammar is made when the first output is read, and never changes: to compile it
+// takes longer than to read most outputs.
+var theGrammar = sync.OnceValue(newGrammar)
 
 func newGrammar() *grammar {
 	re := regexp.MustCompile

@@ -129,7 +129,7 @@ func logBytes(n int64) string {
 func ParseLog(r io.Reader) (LogSummary, error) {
 	p := logParser{
 		s:       LogSummary{Up: noLogPart(), Down: noLogPart()},
-		grammar: newGrammar(),
+		grammar: theGrammar(),
 		time:    regexp.MustCompile(`\b(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)\b`),
 		outcome: regexp.MustCompile(`(?:Upload to tape: |The download/restore of the raw data set .*)\[(suc+es+ful|SUCCESSFUL|failed|FAILED)\]\s*$`),
 	}

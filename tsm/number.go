@@ -25,21 +25,27 @@ func plain(s string) string {
 }
 
 // ParseCount reads a whole number of any locale: 4,719,746 · 202.784.104 · 4 096 ·
-// 1'024. ok is false if s is no such number or does not fit.
+// 1'024 · 1,23,456. Only one sort of sign parts its digits, and the last three stand
+// together, so that decimals are never taken for more digits. ok is false if s is no
+// such number or does not fit.
 func ParseCount(s string) (n int64, ok bool) {
 	s = plain(s)
 	digits := make([]byte, 0, len(s))
-	last := byte(0)
+	sign, group := byte(0), 0 // since the last sign
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9':
+		c := s[i]
+		if c >= '0' && c <= '9' {
 			digits = append(digits, c)
-		case c != ' ' && c != ',' && c != '.' || last < '0' || last > '9':
-			return 0, false // a strange character, or a separator that follows no digit
+			group++
+			continue
 		}
-		last = s[i]
+		first, good := sign == 0, group == 2 || group == 3
+		if c != ' ' && c != ',' && c != '.' || first && (group < 1 || group > 3) || !first && (c != sign || !good) {
+			return 0, false
+		}
+		sign, group = c, 0
 	}
-	if last < '0' || last > '9' {
+	if sign != 0 && group != 3 {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(string(digits), 10, 64)

@@ -98,7 +98,7 @@ type parser struct {
 }
 
 func newParser(m mode, description string) *parser {
-	return &parser{grammar: newGrammar(), mode: m, description: description, out: &Output{}}
+	return &parser{grammar: theGrammar(), mode: m, description: description, out: &Output{}}
 }
 
 // end gives what was read.

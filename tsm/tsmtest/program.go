@@ -90,8 +90,8 @@ func (p *program) says(code, text string) {
 		rank = 4 // one object was left out
 	}
 	p.exit = max(p.exit, rank)
-	if rank > 0 {
-		if f, err := os.OpenFile(filepath.Join(os.Getenv("DSM_LOG"), "dsmerror.log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644); err == nil {
+	if log := os.Getenv("DSM_LOG"); rank > 0 && log != "" {
+		if f, err := os.OpenFile(filepath.Join(log, "dsmerror.log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644); err == nil {
 			fmt.Fprintf(f, "%s %s %s\n", time.Now().UTC().Format(time.DateTime), code, text)
 			f.Close()
 		}

@@ -121,7 +121,8 @@ func (t *Tape) Program() string { return filepath.Join(t.Bin(), name) }
 
 // Variables are what the program needs in its environment, beside the PATH.
 func (t *Tape) Variables() []string {
-	return []string{variable + "=" + t.dir, "DSM_CONFIG=" + t.file("dsm.opt")}
+	// A program with the race detector would sleep for a second before it ends.
+	return []string{variable + "=" + t.dir, "DSM_CONFIG=" + t.file("dsm.opt"), "GORACE=atexit_sleep_ms=0"}
 }
 
 // Env is the environment of this process with PATH and variables added.
