@@ -276,3 +276,45 @@ func TestRSEUsageAnswer(t *testing.T) {
 		t.Errorf("%v %s", err, d)
 	}
 }
+
+// Servers before 38 refuse a collection that is in the container already.
+func TestAttachTwiceToOldServer(t *testing.T) {
+	box, a, b := DID{"s", "box"}, DID{"s", "a"}, DID{"s", "b"}
+	for _, tt := range []struct {
+		name, class string
+		there       string
+		bodies      int
+		want        error
+	}{
+		{"some are in", "DuplicateContent", `{"scope":"s","name":"a","type":"DATASET"}` + "\n", 2, nil},
+		{"all are in", "DuplicateContent", `{"scope":"s","name":"a"}` + "\n" + `{"scope":"s","name":"b"}` + "\n", 1, nil},
+		{"none is in, it says", "FileAlreadyExists", "", 4, ErrExist},
+		{"another reason", "UnsupportedOperation", "", 1, ErrUnsupported},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				switch {
+				case r.Method == http.MethodGet:
+					io.WriteString(w, tt.there)
+				case tt.want == nil && !strings.Contains(string(body), `"name":"a"`):
+					w.WriteHeader(http.StatusCreated)
+				default:
+					refuse(w, 409, tt.class, "")
+				}
+			})
+			if err := s.client(t).Attach(t.Context(), box, []DID{a, b}); !errors.Is(err, tt.want) {
+				t.Errorf("got %v", err)
+			}
+			n := 0
+			for _, r := range s.requests() {
+				if r.Method == http.MethodPost {
+					n++
+				}
+			}
+			if n != tt.bodies {
+				t.Errorf("attached %d times", n)
+			}
+		})
+	}
+}

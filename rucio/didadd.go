@@ -85,13 +85,33 @@ func (c *Client) AddDIDs(ctx context.Context, all []NewDID) error {
 // What is a member already stays one.
 func (c *Client) Attach(ctx context.Context, parent DID, children []DID) error {
 	for part := range slices.Chunk(children, bulk) {
-		body := map[string]any{"ignore_duplicate": true, "attachments": []any{
-			map[string]any{"scope": parent.Scope, "name": parent.Name, "dids": part}}}
-		if err := c.do(ctx, request{op: "attach to", thing: parent.String(), method: http.MethodPost, path: "/dids/attachments", body: body, repeat: true}); err != nil {
+		err := c.attach(ctx, parent, part)
+		// Older servers ignore duplicates among files, not among collections.
+		for tries := 0; tries < 3 && (isClass(err, "DuplicateContent") || isClass(err, "FileAlreadyExists")); tries++ {
+			there := map[DID]bool{}
+			for m, err := range c.Contents(ctx, parent) {
+				if err != nil {
+					return err
+				}
+				there[m.DID] = true
+			}
+			part = slices.DeleteFunc(slices.Clone(part), func(d DID) bool { return there[d] })
+			err = c.attach(ctx, parent, part)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *Client) attach(ctx context.Context, parent DID, children []DID) error {
+	if len(children) == 0 {
+		return nil
+	}
+	body := map[string]any{"ignore_duplicate": true, "attachments": []any{
+		map[string]any{"scope": parent.Scope, "name": parent.Name, "dids": children}}}
+	return c.do(ctx, request{op: "attach to", thing: parent.String(), method: http.MethodPost, path: "/dids/attachments", body: body, repeat: true})
 }
 
 // Detach ends memberships. The members stay in the catalogue.
