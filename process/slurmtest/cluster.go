@@ -296,11 +296,28 @@ func (c *Cluster) stop() {
 	c.end("slurmd")
 	c.end("slurmctld")
 	c.end("munged")
+	c.endOrphans()
 	if c.t.Failed() {
 		c.t.Logf("controller:\n%s\nnode:\n%s", tail(c.Dir+"/slurmctld.log"), tail(c.Dir+"/slurmd.log"))
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {
 		c.t.Error(err)
+	}
+}
+
+// endOrphans kills what jobs have left behind: their environment has the name of
+// our configuration.
+func (c *Cluster) endOrphans() {
+	envs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range envs {
+		b, err := os.ReadFile(path)
+		pid, err2 := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil || err2 != nil || pid == os.Getpid() {
+			continue // it has ended, or is another user's
+		}
+		if slices.Contains(strings.Split(string(b), "\x00"), "SLURM_CONF="+c.Conf) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 
