@@ -28,6 +28,10 @@ func (m Method) gfal() bool { return m == MethodGfal || m == MethodLcg }
 // verifiedByPusher reports whether whoever pushes to the site verifies the copy there.
 func (s *Site) verifiedByPusher() bool { return s.Verify == verifyRemote || s.Method.gfal() }
 
+// onGrid reports whether this process acts for storage of the grid. There are commands
+// that act for no site.
+func (e *Env) onGrid() bool { return e.Site != nil && e.Site.Method.gfal() }
+
 // grid opens the storage of a site. Certificate and streams are those of this machine's
 // site, as in the original, else those of the other one.
 func (e *Env) grid(s *Site) (*gfal.Backend, error) {
@@ -48,7 +52,7 @@ func (e *Env) gridCert(s *Site) string {
 // home is the storage of the grid for which this process acts; nil if it acts for disks
 // of this machine.
 func (e *Env) home() transfer.Backend {
-	if !e.Site.Method.gfal() {
+	if !e.onGrid() {
 		return nil
 	}
 	b, err := e.grid(e.Site)
@@ -60,7 +64,7 @@ func (e *Env) home() transfer.Backend {
 
 // onDisk returns an error if this site's copies are not on disks of this machine.
 func (e *Env) onDisk(what string) error {
-	if !e.Site.Method.gfal() {
+	if !e.onGrid() {
 		return nil
 	}
 	return &transfer.Error{Op: what, Place: e.Site.Name, Kind: transfer.ErrUnsupported,
@@ -69,7 +73,7 @@ func (e *Env) onDisk(what string) error {
 
 // possible reports whether a task can work where this site's copies are.
 func (e *Env) possible(t Task) bool {
-	return !e.Site.Method.gfal() || slices.Contains([]string{"CopyPush", "CompareChecksums", "RetryStalledTransfer", "RetryBadChecksumTransfer",
+	return !e.onGrid() || slices.Contains([]string{"CopyPush", "CompareChecksums", "RetryStalledTransfer", "RetryBadChecksumTransfer",
 		"CopyPull", "AddChecksum", "AddSize", "PurgeProcessed", "BufferPurger", "EmptyTrash"}, t.Name())
 }
 
@@ -98,7 +102,7 @@ func (d *decoder) checkGrid(s siteNode) {
 // TrashTime is how long the bytes of a copy that a person deletes are kept: the policy's
 // time, but for storage of the grid, where nobody would come to remove them.
 func (e *Env) TrashTime() time.Duration {
-	if e.Site.Method.gfal() {
+	if e.onGrid() {
 		return 0
 	}
 	return e.Policy.Trash

@@ -96,7 +96,7 @@ func (emptyTrashTask) decide(env *Env, b *trash, now time.Time) Action {
 
 // leftovers yields the paths of what we left beside the datasets of this site.
 func (e *Env) leftovers(ctx context.Context, kind transfer.LeftoverKind) iter.Seq2[string, error] {
-	if e.Site.Method.gfal() {
+	if e.onGrid() {
 		return e.gridLeftovers(ctx, kind)
 	}
 	return func(yield func(string, error) bool) {

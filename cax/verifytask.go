@@ -172,7 +172,7 @@ func verify(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Copy, p transf
 	if err != nil && !errors.Is(err, rundb.ErrNotExist) {
 		return nil, err
 	}
-	if env.Site.Method.gfal() {
+	if env.onGrid() {
 		return env.verifyGrid(ctx, c, m, p)
 	}
 	if dir := env.Site.Dir(c.Type); !c.InPlace {
