@@ -14,13 +14,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cax-go/cax/transfer/gfal"
+	"github.com/cax-go/cax/transfer/gfal/gfaltest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary be cax when it is called so.
+// TestMain makes this test binary be cax, or a program of gfal2-util, when it is called
+// so.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"cax": main})
+	programs := map[string]func(){"cax": main}
+	for _, p := range gfal.Programs() {
+		programs[p] = gfaltest.Main
+	}
+	testscript.Main(m, programs)
 }
 
 func TestScripts(t *testing.T) {
