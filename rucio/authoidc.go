@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// OIDC uses a token that something else got from the identity provider: an agent,
-// a batch system, a person. Exactly one of Value, File and Command is set, or
-// none: then the token is looked for as WLCG's bearer token discovery says. The
-// token goes to the server as it is, and it is looked for anew when it is about to end. A login in a browser is
-// not offered.
+// OIDC uses a token that something else got from the identity provider: an agent, a
+// batch system, a person. Exactly one of Value, File and Command is set, or none: then
+// the token is looked for as WLCG's bearer token discovery says. The token goes to the
+// server as it is, and it is looked for anew when it is about to end. A login in a
+// browser is not offered.
 type OIDC struct {
 	Value   string
 	File    string

@@ -26,7 +26,8 @@ type server struct {
 	logins int
 }
 
-// answering is a server that does as h says with all but logins, for which it gives tokens "t1", "t2", ….
+// answering is a server that does as h says with all but logins, for which it gives
+// tokens "t1", "t2", ….
 func answering(t *testing.T, h http.HandlerFunc) *server {
 	t.Helper()
 	s := &server{}

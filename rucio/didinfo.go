@@ -114,7 +114,8 @@ type Search struct {
 	Limit     int               // 0: none
 }
 
-// SearchDIDs lists the DIDs of a scope that a search selects. Of each the DID, type, bytes and length are set.
+// SearchDIDs lists the DIDs of a scope that a search selects. Of each the DID, type,
+// bytes and length are set.
 func (c *Client) SearchDIDs(ctx context.Context, scope string, s Search) iter.Seq2[DIDInfo, error] {
 	q := url.Values{"long": {"True"}, "type": {"all"}} // before 38 there was no default type
 	for k, v := range s.Metadata {
@@ -141,7 +142,8 @@ func (c *Client) SearchDIDs(ctx context.Context, scope string, s Search) iter.Se
 	return stream(ctx, c, r, didWire.info)
 }
 
-// CloseDataset makes a collection take no more members. One that is closed already is no error.
+// CloseDataset makes a collection take no more members. One that is closed already is no
+// error.
 func (c *Client) CloseDataset(ctx context.Context, did DID) error {
 	err := c.do(ctx, request{op: "close", method: http.MethodPut, path: "/dids/{did}/status", did: did,
 		body: map[string]bool{"open": false}, repeat: true})

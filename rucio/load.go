@@ -31,9 +31,10 @@ type LoadOptions struct {
 
 // Load makes a configuration as the Python client does: from rucio.cfg and from
 // RUCIO_ACCOUNT, RUCIO_AUTH_TYPE, RUCIO_VO, RUCIO_CLIENT_CERT, RUCIO_CLIENT_KEY,
-// RUCIO_CLIENT_PROXY, X509_USER_PROXY, X509_CERT_DIR, RUCIO_LATITUDE and _LONGITUDE, SITE_NAME, which win over
-// the file. Tokens are kept where that client keeps them, so that both use one. The kind is ErrNotExist if there is
-// no file, ErrUnsupported for logins by gss and saml.
+// RUCIO_CLIENT_PROXY, X509_USER_PROXY, X509_CERT_DIR, RUCIO_LATITUDE and _LONGITUDE,
+// SITE_NAME, which win over the file. Tokens are kept where that client keeps them, so
+// that both use one. The kind is ErrNotExist if there is no file, ErrUnsupported for
+// logins by gss and saml.
 func Load(o *LoadOptions) (Config, error) {
 	if o == nil {
 		o = &LoadOptions{}

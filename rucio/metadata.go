@@ -26,8 +26,8 @@ const (
 	ReservedColumn // set by the server alone
 )
 
-// Column tells how the catalogue keeps a metadata key: in a typed column, and if
-// that is of text how many characters it takes at most, or (NoColumn) as JSON if the server has
+// Column tells how the catalogue keeps a metadata key: in a typed column, and if that is
+// of text how many characters it takes at most, or (NoColumn) as JSON if the server has
 // that.
 func Column(key string) (t ColumnType, limit int) {
 	switch key {
@@ -57,9 +57,9 @@ func Column(key string) (t ColumnType, limit int) {
 	return NoColumn, 0
 }
 
-// CheckMetadata reports why the server would not take a value for a key, which it
-// says only as a database error or a refusal: reserved keys, keys with a dot, values too long or of the wrong
-// type for a column. The kind is ErrInvalid.
+// CheckMetadata reports why the server would not take a value for a key, which it says
+// only as a database error or a refusal: reserved keys, keys with a dot, values too long
+// or of the wrong type for a column. The kind is ErrInvalid.
 func CheckMetadata(key string, value any) error {
 	bad := func(hint string) error {
 		return &Error{Op: "set metadata", Thing: strconv.Quote(key), Kind: ErrInvalid, Hint: hint}
@@ -112,7 +112,8 @@ func isNumber(v any) bool {
 	return isInteger(v)
 }
 
-// Metadata gives all metadata of a DID: the columns, and the JSON keys if the server keeps such. Numbers are float64.
+// Metadata gives all metadata of a DID: the columns, and the JSON keys if the server
+// keeps such. Numbers are float64.
 func (c *Client) Metadata(ctx context.Context, did DID) (map[string]any, error) {
 	get := func(plugin string) (m map[string]any, err error) {
 		err = c.read(ctx, request{op: "get metadata of", path: "/dids/{did}/meta", did: did, query: url.Values{"plugin": {plugin}}}, &m)

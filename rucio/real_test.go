@@ -146,7 +146,8 @@ func realTokenFile(t *testing.T, srv *ruciotest.Server) {
 	}
 }
 
-// realRefusals sees to it that the server's no is of the right kind, and no reason to log in again.
+// realRefusals sees to it that the server's no is of the right kind, and no reason to
+// log in again.
 func realRefusals(t *testing.T, srv *ruciotest.Server) {
 	ctx := t.Context()
 	user, admin := as(t, srv, srv.User), as(t, srv, srv.Admin)

@@ -120,8 +120,9 @@ func (c *Client) SetReplicaState(ctx context.Context, rse string, state ReplicaS
 }
 
 // ReleaseReplicas lets the server's cleaner remove replicas, bytes and all, when it
-// comes to it, as those that no rule keeps. The kind is ErrUnavailable if a rule keeps one. (A replica
-// cannot be taken out of the catalogue at once: servers allow that to nobody.)
+// comes to it, as those that no rule keeps. The kind is ErrUnavailable if a rule keeps
+// one. (A replica cannot be taken out of the catalogue at once: servers allow that to
+// nobody.)
 func (c *Client) ReleaseReplicas(ctx context.Context, rse string, dids []DID) error {
 	type file struct {
 		DID

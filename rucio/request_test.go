@@ -336,7 +336,8 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// A value that is cut is asked for again; that is not so for a stream, parts of which the program has seen.
+// A value that is cut is asked for again; that is not so for a stream, parts of which
+// the program has seen.
 func TestCutAnswer(t *testing.T) {
 	s := answering(t, failing(1, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")

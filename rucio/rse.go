@@ -35,7 +35,8 @@ type Protocol struct {
 	LAN, WAN Priorities
 }
 
-// Priorities tell how good a protocol is for an operation, less is better. See [RSE.Best] for what nil and 0 mean.
+// Priorities tell how good a protocol is for an operation, less is better. See
+// [RSE.Best] for what nil and 0 mean.
 type Priorities struct {
 	Read, Write, Delete                     *int
 	ThirdPartyCopyRead, ThirdPartyCopyWrite *int
@@ -144,7 +145,8 @@ type AccountShare struct {
 	Percent float64
 }
 
-// RSEUsage lists how full an RSE is, as each source has it; perAccount tells whose the data is too.
+// RSEUsage lists how full an RSE is, as each source has it; perAccount tells whose the
+// data is too.
 func (c *Client) RSEUsage(ctx context.Context, name string, perAccount bool) iter.Seq2[RSEUsage, error] {
 	type wire struct {
 		RSE       string  `json:"rse"`

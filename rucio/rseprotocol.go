@@ -15,10 +15,10 @@ const (
 	OpDelete Operation = "delete"
 )
 
-// Best gives the protocols that can do an operation in a domain ("lan" or "wan"),
-// the best first, all or those of some schemes. nil of a priority means that the protocol
-// cannot do it. A priority of 0 means the same to servers before 39, and "the best" to newer ones,
-// hence the version.
+// Best gives the protocols that can do an operation in a domain ("lan" or "wan"), the
+// best first, all or those of some schemes. nil of a priority means that the protocol
+// cannot do it. A priority of 0 means the same to servers before 39, and "the best" to
+// newer ones, hence the version.
 func (r RSE) Best(op Operation, domain string, v Version, schemes ...string) []Protocol {
 	var all []Protocol
 	for _, p := range r.Protocols {

@@ -135,7 +135,8 @@ func (c *Client) RulesOf(ctx context.Context, did DID) iter.Seq2[Rule, error] {
 	return stream(ctx, c, request{op: "list rules of", path: "/dids/{did}/rules", did: did}, ruleWire.rule)
 }
 
-// RulesAbove lists the rules that keep a file: its own and those of all collections that it is in.
+// RulesAbove lists the rules that keep a file: its own and those of all collections that
+// it is in.
 func (c *Client) RulesAbove(ctx context.Context, did DID) iter.Seq2[Rule, error] {
 	return stream(ctx, c, request{op: "list rules above", path: "/dids/{did}/associated_rules", did: did}, ruleWire.rule)
 }

@@ -66,10 +66,10 @@ func (c *Client) ruleBody(n NewRule) ruleBody {
 	return b
 }
 
-// AddRule makes rules and gives their ids. The kind is ErrExist if the account has
-// an equal one (DID, RSE expression and number of copies), ErrQuota where there is no
-// quota left or none at all, ErrUnavailable where not enough RSEs take the copies, and ErrInvalid
-// where the expression is wrong or names an unknown RSE.
+// AddRule makes rules and gives their ids. The kind is ErrExist if the account has an
+// equal one (DID, RSE expression and number of copies), ErrQuota where there is no quota
+// left or none at all, ErrUnavailable where not enough RSEs take the copies, and
+// ErrInvalid where the expression is wrong or names an unknown RSE.
 func (c *Client) AddRule(ctx context.Context, n NewRule) ([]string, error) {
 	if len(n.DIDs) == 0 || n.RSEExpression == "" || n.Copies < 0 {
 		return nil, &Error{Op: "add rule", Kind: ErrInvalid, Hint: "it needs DIDs, an RSE expression and a number of copies"}

@@ -15,7 +15,8 @@ type tokenFile string
 
 var errTokenFile = errors.New("others could read or plant the token")
 
-// read gives the token, "" if there is none. A file or folder that others could have written is not used.
+// read gives the token, "" if there is none. A file or folder that others could have
+// written is not used.
 func (f tokenFile) read() (string, error) {
 	if f == "" {
 		return "", nil
