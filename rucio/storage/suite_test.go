@@ -1,0 +1,150 @@
+package storage_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/cax-go/cax/checksum"
+	"github.com/cax-go/cax/rucio/storage"
+	"github.com/cax-go/cax/rucio/storage/storagetest"
+	"github.com/cax-go/cax/transfer/ssh"
+	"github.com/cax-go/cax/transfer/transfertest"
+)
+
+func TestMain(m *testing.M) { os.Exit(transfertest.Main(m)) }
+
+// open opens a storage with limits for tests.
+func open(t *testing.T, p storage.Protocol, o storage.Options) storage.Storage {
+	t.Helper()
+	if o.Stall == 0 {
+		o.Stall = time.Minute
+	}
+	s, err := storage.Open(t.Context(), p, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// at makes the protocol of a server, and the prefix of its PFNs.
+func at(t *testing.T, scheme, addr, prefix string) (storage.Protocol, func(string) string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return storage.Protocol{Scheme: scheme, Host: host, Port: n, Prefix: prefix},
+		func(p string) string { return scheme + "://" + addr + prefix + p }
+}
+
+// web starts a server and returns its address.
+func web(t *testing.T, h http.Handler) string {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String()
+}
+
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	p := storage.Protocol{Scheme: "file", Host: "localhost", Prefix: dir + "/rse", Impl: "rucio.rse.protocols.posix.Default"}
+	storagetest.Run(t, storagetest.Harness{
+		Open:   func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
+		PFN:    func(path string) string { return "file://localhost" + dir + "/rse/" + path },
+		Hashes: checksum.Algorithms(),
+	})
+}
+
+func TestWebDAV(t *testing.T) {
+	for name, srv := range map[string]*storagetest.Web{
+		"strict": {},
+		"loose":  {Overwrite: true, MadeParents: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, pfn := at(t, "dav", web(t, srv), "/rucio/")
+			storagetest.Run(t, storagetest.Harness{
+				Open:    func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
+				PFN:     pfn,
+				Hashes:  []checksum.Algorithm{checksum.Adler32, checksum.MD5},
+				Foreign: []string{"dav://other.example/rucio/file", "https://" + p.Host + "/rucio/file"},
+			})
+		})
+	}
+}
+
+func TestObjectStore(t *testing.T) {
+	srv := &storagetest.Web{Key: "secret"}
+	tls := httptest.NewTLSServer(srv)
+	t.Cleanup(tls.Close)
+	p, pfn := at(t, "s3", tls.Listener.Addr().String(), "/bucket/")
+	storagetest.Run(t, storagetest.Harness{
+		Open: func(t *testing.T) storage.Storage {
+			return open(t, p, storage.Options{TLS: trust(tls), Sign: sign(srv)})
+		},
+		PFN:      pfn,
+		NoRename: true,
+	})
+}
+
+func sign(srv *storagetest.Web) func(context.Context, storage.Operation, string) (string, error) {
+	return func(_ context.Context, op storage.Operation, u string) (string, error) {
+		method := map[storage.Operation]string{storage.Read: http.MethodGet, storage.Write: http.MethodPut, storage.Delete: http.MethodDelete}[op]
+		return srv.SignedURL(method, u), nil
+	}
+}
+
+func TestSFTP(t *testing.T) {
+	d := transfertest.StartServer(t, transfertest.ServerOptions{Shell: true})
+	dir := t.TempDir()
+	p := storage.Protocol{Scheme: "sftp", Host: d.Host, Port: d.Port, Prefix: dir, Extended: map[string]any{"user": d.User}}
+	storagetest.Run(t, storagetest.Harness{
+		Open: func(t *testing.T) storage.Storage {
+			return open(t, p, storage.Options{SSH: &ssh.Config{IdentityFiles: []string{d.IdentityFile}, HostKey: d.HostKey}})
+		},
+		PFN: func(path string) string {
+			return "sftp://" + d.User + "@" + d.Host + ":" + strconv.Itoa(d.Port) + dir + "/" + path
+		},
+		Hashes: []checksum.Algorithm{checksum.MD5},
+	})
+}
+
+// TestXRootD speaks to a real server, by both of its protocols.
+func TestXRootD(t *testing.T) {
+	d := storagetest.StartXRootD(t, storagetest.XRootDOptions{})
+	for _, scheme := range []string{"root", "dav"} {
+		t.Run(scheme, func(t *testing.T) {
+			addr := map[string]string{"root": d.Root, "dav": d.HTTP}[scheme]
+			p, pfn := at(t, scheme, addr, map[string]string{"root": "//rucio/root/", "dav": "/rucio/dav/"}[scheme])
+			storagetest.Run(t, storagetest.Harness{
+				Open:   func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
+				PFN:    pfn,
+				Hashes: []checksum.Algorithm{checksum.Adler32},
+			})
+		})
+	}
+}
+
+// TestXRootDLogin speaks to a server that wants a login which only its own programs
+// know.
+func TestXRootDLogin(t *testing.T) {
+	d := storagetest.StartXRootD(t, storagetest.XRootDOptions{Login: true})
+	t.Setenv("XrdSecSSSKT", d.KeyTab)
+	t.Setenv("XrdSecPROTOCOL", "sss")
+	p, pfn := at(t, "root", d.Root, "//rucio/")
+	storagetest.Run(t, storagetest.Harness{
+		Open:       func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
+		PFN:        pfn,
+		WholeFiles: true,
+		Hashes:     []checksum.Algorithm{checksum.Adler32},
+	})
+}
