@@ -58,8 +58,11 @@ func (h *haul) remote() *Site {
 
 // carrierOf gives the carrier of a method; nil if there is none.
 func carrierOf(m Method) carrier {
-	if m.native() {
+	switch {
+	case m.native():
 		return direct{}
+	case m == MethodRucio:
+		return rucioCarrier{}
 	}
 	return nil
 }

@@ -152,6 +152,12 @@ func refusedPlugin(err error) bool {
 // [CheckMetadata]. Keys of columns and of JSON may be mixed; a server that keeps no
 // JSON refuses all of them then (InvalidMetadata, ErrInvalid).
 func (c *Client) SetMetadata(ctx context.Context, did DID, meta map[string]any) error {
+	return c.setMetadata(ctx, did, meta, false)
+}
+
+// setMetadata sets metadata of a DID and, with below, those of columns of its direct
+// members too.
+func (c *Client) setMetadata(ctx context.Context, did DID, meta map[string]any, below bool) error {
 	if len(meta) == 0 {
 		return nil
 	}
@@ -161,5 +167,5 @@ func (c *Client) SetMetadata(ctx context.Context, did DID, meta map[string]any) 
 		}
 	}
 	return c.do(ctx, request{op: "set metadata of", method: http.MethodPost, path: "/dids/{did}/meta", did: did,
-		body: map[string]any{"meta": meta, "recursive": false}, repeat: true})
+		body: map[string]any{"meta": meta, "recursive": below}, repeat: true})
 }

@@ -1,0 +1,94 @@
+package rucio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cax-go/cax/checksum"
+)
+
+// An OpenedDataset gives access to the files of one dataset, wherever they are, for a
+// program that places the bytes itself. It is safe for concurrent use.
+type OpenedDataset struct {
+	stores *stores
+	from   *sources
+	files  []FileReplicas // by name
+}
+
+// OpenDataset looks up a dataset and its replicas, at the RSEs of an expression if that is
+// not "". Only Client, Storage, Open and Tape of the Downloader are used. The kind is
+// ErrNotExist if the catalogue does not have the dataset. Close it when done.
+func OpenDataset(ctx context.Context, d *Downloader, did DID, rse string) (*OpenedDataset, error) {
+	info, err := d.Client.DID(ctx, did)
+	if err != nil {
+		return nil, err
+	}
+	if info.Type != Dataset {
+		return nil, &Error{Op: "open", Thing: did.String(), Kind: ErrInvalid, Err: fmt.Errorf("it is a %s and no dataset", strings.ToLower(string(info.Type)))}
+	}
+	s := newStores(d.Client, d.Open, d.Storage)
+	o := &OpenedDataset{stores: s, from: &sources{s: s, tape: d.Tape, failed: map[string]int{}}}
+	for r, err := range d.Client.Replicas(ctx, ReplicaQuery{DIDs: []DID{did}, Schemes: schemes(), RSEExpression: rse}) {
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		o.files = append(o.files, r)
+	}
+	slices.SortFunc(o.files, func(a, b FileReplicas) int { return strings.Compare(a.Name, b.Name) })
+	return o, nil
+}
+
+// Files are the files of the dataset, by name.
+func (o *OpenedDataset) Files() []FileReplicas { return slices.Clone(o.files) }
+
+// File looks up a file by its name.
+func (o *OpenedDataset) File(name string) (FileReplicas, bool) {
+	i, ok := slices.BinarySearchFunc(o.files, name, func(f FileReplicas, name string) int { return strings.Compare(f.Name, name) })
+	if !ok {
+		return FileReplicas{}, false
+	}
+	return o.files[i], true
+}
+
+// Open reads a file from an offset, from the nearest replica, and goes on at the next one
+// where that fails. A reader from offset 0 compares what it gave with the catalogue's
+// checksum at the end: the error is then ErrCorrupt in place of io.EOF.
+func (o *OpenedDataset) Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
+	f, ok := o.File(name)
+	if !ok {
+		return nil, &Error{Op: "open", Thing: name, Kind: ErrNotExist}
+	}
+	r, err := o.from.open(ctx, f, offset, nil)
+	if err != nil {
+		return nil, err
+	}
+	if offset != 0 || f.Adler32 == "" {
+		return r, nil
+	}
+	return &verifying{failover: r, d: checksum.NewDigest(checksum.Adler32)}, nil
+}
+
+// Close ends idle connections.
+func (o *OpenedDataset) Close() error { return o.stores.close() }
+
+// A verifying reader compares at the end.
+type verifying struct {
+	*failover
+	d *checksum.Digest
+}
+
+func (v *verifying) Read(p []byte) (int, error) {
+	n, err := v.failover.Read(p)
+	v.d.Write(p[:n])
+	if err != io.EOF {
+		return n, err
+	}
+	if got := v.d.Sum(checksum.Adler32).Bare(); !SameAdler32(got, v.file.Adler32) {
+		return n, &Error{Op: "read", Thing: v.file.DID.String(), Kind: ErrCorrupt, Err: fmt.Errorf("the adler32 of what came is %s and should be %s", got, v.file.Adler32)}
+	}
+	return n, err
+}

@@ -1,0 +1,381 @@
+package rucio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/cax-go/cax/checksum"
+	"github.com/cax-go/cax/rucio/storage"
+	"go.uber.org/zap"
+)
+
+// An Uploader brings files to an RSE. Its fields must not be changed after the first
+// use; then it is safe for concurrent use.
+type Uploader struct {
+	Client *Client // required
+
+	// Storage says how to log in to storage and how patient to be. nil: as to the
+	// catalogue.
+	Storage *storage.Options
+	Open    StorageOpener // nil: storage.Open
+
+	Parallel int         // files at once; 0: 4
+	Log      *zap.Logger // what an operator should see; nil: none
+}
+
+// An Upload is what [Uploader.Upload] brings to an RSE: files that become members of one
+// dataset.
+type Upload struct {
+	Files   []UploadFile
+	Dataset DID    // made if it is not there; its scope is that of the files too
+	RSE     string // name, or an expression of which the first is taken
+
+	Lifetime *time.Duration // of the rule that keeps the dataset there; nil: for ever
+	Metadata map[string]any // of the dataset and its files; keys as for [Client.SetMetadata]
+
+	// Commit is asked when all files are at the RSE and verified, before the catalogue
+	// is told. Its error ends the upload. nil: nobody is asked.
+	Commit func(ctx context.Context) error
+
+	Progress Progress // nil: none
+}
+
+// An UploadFile is a local file and the name that it gets in the catalogue.
+type UploadFile struct {
+	Path string
+	Name string // "": the base name of Path
+
+	// Size and Sums are what the file has to be: its bytes are compared while they are
+	// read, so that damage at the source is found. Size < 0, and no sums, are not
+	// compared. With an adler32 among the sums a file that is there already is
+	// recognised without reading it here.
+	Size int64
+	Sums []checksum.Sum
+}
+
+func (f *UploadFile) did(scope string) DID {
+	name := f.Name
+	if name == "" {
+		name = filepath.Base(f.Path)
+	}
+	return DID{scope, name}
+}
+
+// An UploadState says what became of one file, or would.
+type UploadState string
+
+// The states of uploads.
+const (
+	Uploaded UploadState = "uploaded" // its bytes were sent
+	Present  UploadState = "present"  // they were there already, and are right; what the catalogue lacked was added
+	Replaced UploadState = "replaced" // what was there was not the file, and nobody could count on it
+)
+
+// An UploadedFile is a file at the RSE, verified there.
+type UploadedFile struct {
+	DID
+	PFN          string
+	Bytes        int64
+	Adler32, MD5 string
+	State        UploadState
+}
+
+// An UploadResult tells what an upload did. The files are ordered by name.
+type UploadResult struct {
+	RSE   string
+	Rule  string // id of the rule that keeps the dataset there
+	Files []UploadedFile
+	Bytes int64 // of all files
+	Sent  int64 // of those that were sent
+}
+
+// Upload brings all files to the RSE, verifies each there, and only then tells the
+// catalogue: replicas, membership in the dataset, rule, metadata, in this order and in
+// few requests. Nobody sees a part of the dataset.
+//
+// It can be killed at any point and called again: files that are at the RSE and right
+// are not sent again, temporary ones of an earlier call are replaced, and what the catalogue has
+// already is left as it is. A second upload of the same files changes nothing. A file
+// whose name the catalogue knows with another checksum or size is refused with
+// [ErrConflict], and nothing is overwritten; so it is with one that others have at
+// that RSE and that is damaged there but is not ours to mend ([ErrCorrupt]).
+//
+// Other kinds are ErrQuota where the account may not store as much there,
+// ErrUnavailable where the RSE takes no writes, ErrUnsupported where none of its
+// protocols is spoken here. Errors of single files are joined; after one the catalogue
+// was told of none of them.
+func (u *Uploader) Upload(ctx context.Context, job Upload) (res *UploadResult, err error) {
+	s := newStores(u.Client, u.Open, u.Storage)
+	defer func() { err = errors.Join(err, s.close()) }()
+	t, err := u.prepare(ctx, s, &job)
+	if err != nil {
+		return nil, err
+	}
+	return t.run(ctx)
+}
+
+// A transferring upload, with what was found out before any byte moves.
+type uploading struct {
+	u        *Uploader
+	s        *stores
+	job      *Upload
+	rse      RSE
+	domain   string
+	way      []Protocol // to write, the best first
+	known    map[string]FileReplicas
+	progress Progress
+}
+
+func (u *Uploader) prepare(ctx context.Context, s *stores, job *Upload) (*uploading, error) {
+	bad := func(format string, args ...any) error {
+		return &Error{Op: "upload", Thing: job.Dataset.String(), Kind: ErrInvalid, Err: fmt.Errorf(format, args...)}
+	}
+	names := map[string]bool{}
+	for i := range job.Files {
+		name := job.Files[i].did("").Name
+		if names[name] {
+			return nil, bad("two files are called %q", name)
+		}
+		names[name] = true
+	}
+	switch {
+	case job.Dataset.Scope == "" || job.Dataset.Name == "":
+		return nil, bad("the dataset has no name")
+	case len(job.Files) == 0:
+		return nil, bad("it has no files")
+	case names[job.Dataset.Name]:
+		return nil, bad("a file has the name of the dataset")
+	}
+	t := &uploading{u: u, s: s, job: job, progress: job.Progress}
+	if t.progress == nil {
+		t.progress = noProgress{}
+	}
+	rses, err := s.client.RSEs(ctx, job.RSE)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(rses)
+	if t.rse, t.domain, err = s.rse(ctx, rses[0]); err != nil {
+		return nil, err
+	}
+	if !t.rse.Writable {
+		return nil, &Error{Op: "upload to", Thing: "RSE " + t.rse.Name, Kind: ErrUnavailable, Err: errors.New("it takes no writes now")}
+	}
+	if t.way, err = s.usable(ctx, t.rse, t.domain, OpWrite); err != nil {
+		return nil, err
+	}
+	if err := t.lookUp(ctx); err != nil {
+		return nil, err
+	}
+	return t, t.afford(ctx)
+}
+
+// lookUp asks the catalogue which of the files it knows, and refuses what is different.
+func (t *uploading) lookUp(ctx context.Context) error {
+	t.known = map[string]FileReplicas{}
+	var dids []DID
+	for i := range t.job.Files {
+		dids = append(dids, t.job.Files[i].did(t.job.Dataset.Scope))
+	}
+	for part := range slices.Chunk(dids, bulk) {
+		for r, err := range t.s.client.Replicas(ctx, ReplicaQuery{DIDs: part, AllStates: true, Schemes: []string{t.way[0].Scheme}}) {
+			if err != nil {
+				return err
+			}
+			t.known[r.Name] = r
+		}
+	}
+	return nil
+}
+
+// afford refuses an upload that the quota would not allow, before bytes are moved: the
+// catalogue says so only when they are there.
+func (t *uploading) afford(ctx context.Context) error {
+	var need int64
+	for i := range t.job.Files {
+		f := &t.job.Files[i]
+		if r, ok := t.known[f.did("").Name]; ok && r.States[t.rse.Name] == Available {
+			continue
+		}
+		st, err := os.Stat(f.Path)
+		if err != nil {
+			return err
+		}
+		need += st.Size()
+	}
+	if need == 0 {
+		return nil
+	}
+	for a, err := range t.s.client.AccountUsage(ctx, t.s.client.Account()) {
+		if errors.Is(err, ErrPermission) || errors.Is(err, ErrNotExist) {
+			return nil // it is said when the rule is made
+		}
+		if err != nil {
+			return err
+		}
+		if a.RSE == t.rse.Name && a.Limit != Unlimited && a.Limit > 0 && a.Left < need {
+			return &Error{Op: "upload to", Thing: "RSE " + t.rse.Name, Kind: ErrQuota,
+				Err:  fmt.Errorf("account %s may store %d bytes more there, and %d are needed", t.s.client.Account(), max(0, a.Left), need),
+				Hint: "ask for more quota, or let rules there end"}
+		}
+	}
+	return nil
+}
+
+// run moves what has to be moved and then tells the catalogue.
+func (t *uploading) run(ctx context.Context) (*UploadResult, error) {
+	var total int64
+	for i := range t.job.Files {
+		if st, err := os.Stat(t.job.Files[i].Path); err == nil {
+			total += st.Size()
+		}
+	}
+	t.progress.Start(len(t.job.Files), total)
+	files, err := t.bring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if t.job.Commit != nil {
+		if err := t.job.Commit(ctx); err != nil {
+			return nil, err
+		}
+	}
+	res := &UploadResult{RSE: t.rse.Name, Files: files}
+	for _, f := range files {
+		res.Bytes += f.Bytes
+		if f.State != Present {
+			res.Sent += f.Bytes
+		}
+	}
+	if res.Rule, err = t.tell(ctx, files); err != nil {
+		return nil, err
+	}
+	return res, t.prove(ctx, files)
+}
+
+// tell registers verified files: replicas, membership, rule, metadata.
+func (t *uploading) tell(ctx context.Context, files []UploadedFile) (rule string, err error) {
+	c, ds := t.s.client, t.job.Dataset
+	if err := c.AddDID(ctx, NewDID{DID: ds, Type: Dataset}); err != nil && !errors.Is(err, ErrExist) {
+		return "", err
+	}
+	var fresh []NewReplica
+	var waiting, dids []DID
+	for _, f := range files {
+		dids = append(dids, f.DID)
+		switch state, there := t.known[f.Name].States[t.rse.Name]; {
+		case !there:
+			r := NewReplica{DID: f.DID, Bytes: f.Bytes, Adler32: f.Adler32, MD5: f.MD5, State: Available}
+			if !t.rse.Deterministic {
+				r.PFN = f.PFN
+			}
+			fresh = append(fresh, r)
+		case state != Available:
+			waiting = append(waiting, f.DID) // an upload that did not come to its end
+		}
+	}
+	if err := c.AddReplicas(ctx, t.rse.Name, fresh); err != nil {
+		return "", err
+	}
+	if len(waiting) > 0 {
+		if err := c.SetReplicaState(ctx, t.rse.Name, Available, waiting); err != nil {
+			return "", err
+		}
+	}
+	if err := c.Attach(ctx, ds, dids); err != nil {
+		return "", err
+	}
+	if rule, err = t.keep(ctx); err != nil {
+		return "", err
+	}
+	return rule, t.describe(ctx, dids)
+}
+
+// keep sees to a rule of ours that keeps the dataset at the RSE. Made after all replicas
+// are there, it is OK at once.
+func (t *uploading) keep(ctx context.Context) (string, error) {
+	c := t.s.client
+	find := func() (string, error) {
+		for r, err := range c.RulesOf(ctx, t.job.Dataset) {
+			if err != nil {
+				return "", err
+			}
+			if r.Account == c.Account() && r.RSEExpression == t.rse.Name {
+				return r.ID, nil
+			}
+		}
+		return "", nil
+	}
+	if id, err := find(); err != nil || id != "" {
+		return id, err
+	}
+	ids, err := c.AddRule(ctx, NewRule{DIDs: []DID{t.job.Dataset}, RSEExpression: t.rse.Name, Lifetime: t.job.Lifetime})
+	switch {
+	case errors.Is(err, ErrExist), errors.Is(err, ErrTransient):
+		// Somebody was faster, or it was made and the answer was lost.
+		if id, ferr := find(); ferr != nil || id != "" {
+			return id, ferr
+		}
+		return "", err
+	case err != nil:
+		return "", err
+	}
+	return ids[0], nil
+}
+
+// describe sets metadata: those of columns on the dataset and its files in one request,
+// the others one by one.
+func (t *uploading) describe(ctx context.Context, dids []DID) error {
+	columns, rest := map[string]any{}, map[string]any{}
+	for k, v := range t.job.Metadata {
+		if kind, _ := Column(k); kind == NoColumn {
+			rest[k] = v
+		} else {
+			columns[k] = v
+		}
+	}
+	if err := t.s.client.setMetadata(ctx, t.job.Dataset, columns, true); err != nil || len(rest) == 0 {
+		return err
+	}
+	return t.each(ctx, append([]DID{t.job.Dataset}, dids...), func(ctx context.Context, d DID) error {
+		has, err := t.s.client.Metadata(ctx, d)
+		if err != nil {
+			return err
+		}
+		missing := maps.Clone(rest)
+		maps.DeleteFunc(missing, func(k string, v any) bool { return fmt.Sprint(has[k]) == fmt.Sprint(v) })
+		return t.s.client.SetMetadata(ctx, d, missing)
+	})
+}
+
+// prove reads back what the catalogue has now and compares all of it: numbers of files,
+// sizes and checksums, each available at the RSE.
+func (t *uploading) prove(ctx context.Context, files []UploadedFile) error {
+	found := map[string]FileReplicas{}
+	for r, err := range t.s.client.Replicas(ctx, ReplicaQuery{DIDs: []DID{t.job.Dataset}, RSEExpression: t.rse.Name}) {
+		if err != nil {
+			return err
+		}
+		found[r.Name] = r
+	}
+	var errs []error
+	for _, f := range files {
+		r, ok := found[f.Name]
+		switch {
+		case !ok:
+			errs = append(errs, &Error{Op: "prove", Thing: f.DID.String(), Kind: ErrCorrupt, Err: errors.New("it is not in the dataset")})
+		case r.Bytes != f.Bytes || !SameAdler32(r.Adler32, f.Adler32):
+			errs = append(errs, &Error{Op: "prove", Thing: f.DID.String(), Kind: ErrCorrupt,
+				Err: fmt.Errorf("the catalogue says %d bytes, adler32 %s, and it has %d, %s", r.Bytes, r.Adler32, f.Bytes, f.Adler32)})
+		case r.States[t.rse.Name] != Available:
+			errs = append(errs, &Error{Op: "prove", Thing: f.DID.String(), Kind: ErrCorrupt, Err: fmt.Errorf("it is %s at %s", r.States[t.rse.Name], t.rse.Name)})
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,399 @@
+package rucio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cax-go/cax/checksum"
+	"github.com/cax-go/cax/rucio/storage"
+	"github.com/cax-go/cax/transfer"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// unfinished is put behind the address of a file that is being uploaded, as the Python
+// client does.
+const unfinished = ".rucio.upload"
+
+// parallel is how many files are moved at once where nobody says otherwise: enough to
+// hide the round trips, few enough for one disk.
+const parallel = 4
+
+// each does something for many DIDs, several at once. The first error ends it.
+func (t *uploading) each(ctx context.Context, dids []DID, f func(context.Context, DID) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(2 * parallel) // small requests
+	for _, d := range dids {
+		g.Go(func() error { return f(ctx, d) })
+	}
+	return g.Wait()
+}
+
+// bring sees to every file's being at the RSE and right there. One that fails does not
+// keep the others from being tried.
+func (t *uploading) bring(ctx context.Context) ([]UploadedFile, error) {
+	n := t.u.Parallel
+	if n <= 0 {
+		n = parallel
+	}
+	var g errgroup.Group
+	g.SetLimit(n)
+	var mu sync.Mutex
+	var out []UploadedFile
+	var errs []error
+	for i := range t.job.Files {
+		g.Go(func() error {
+			f := &t.job.Files[i]
+			done, err := t.one(ctx, f)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+				return nil
+			}
+			out = append(out, *done)
+			t.progress.File(f.Path)
+			return nil
+		})
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	g.Wait()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	slices.SortFunc(out, func(a, b UploadedFile) int { return strings.Compare(a.Name, b.Name) })
+	return out, errors.Join(errs...)
+}
+
+// one brings one file, by the protocols in order until one works.
+func (t *uploading) one(ctx context.Context, f *UploadFile) (*UploadedFile, error) {
+	did := f.did(t.job.Dataset.Scope)
+	if err := t.conflict(did, f); err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, p := range t.way {
+		done, err := t.by(ctx, f, did, p)
+		if err == nil {
+			return done, nil
+		}
+		errs = append(errs, fmt.Errorf("by %s: %w", p.Scheme, err))
+		if ctx.Err() != nil || errors.Is(err, ErrConflict) || errors.Is(err, checksum.ErrCorrupt) || errors.Is(err, transfer.ErrSourceChanged) || os.IsNotExist(err) {
+			break // another way would not help
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, &Error{Op: "upload", Thing: did.String() + " to " + t.rse.Name, Kind: kindOfMove(errors.Join(errs...)), Err: errors.Join(errs...)}
+}
+
+// kindOfMove gives the kind, in the terms of this package, of an error of storage or of a
+// local file.
+func kindOfMove(err error) error {
+	for _, k := range []struct{ is, kind error }{
+		{ErrConflict, ErrConflict}, {checksum.ErrCorrupt, checksum.ErrCorrupt}, {transfer.ErrSourceChanged, transfer.ErrSourceChanged},
+		{ErrCorrupt, ErrCorrupt}, {transfer.ErrCorrupt, ErrCorrupt}, {transfer.ErrNoSpace, transfer.ErrNoSpace},
+		{transfer.ErrStalled, ErrTransient}, {transfer.ErrTransient, ErrTransient}, {ErrTransient, ErrTransient},
+		{transfer.ErrAuth, ErrAuth}, {transfer.ErrPermission, ErrPermission}, {os.ErrPermission, ErrPermission},
+		{transfer.ErrNotExist, ErrNotExist}, {os.ErrNotExist, ErrNotExist}, {transfer.ErrUnsupported, ErrUnsupported}, {transfer.ErrInvalid, ErrInvalid},
+	} {
+		if errors.Is(err, k.is) {
+			return k.kind
+		}
+	}
+	return nil
+}
+
+// conflict refuses a file that the catalogue knows as another one, as far as that can be
+// said without reading it.
+func (t *uploading) conflict(did DID, f *UploadFile) error {
+	r, ok := t.known[did.Name]
+	if !ok {
+		return nil
+	}
+	size := f.Size
+	if len(f.Sums) == 0 {
+		st, err := os.Stat(f.Path)
+		if err != nil {
+			return err
+		}
+		size = st.Size()
+	}
+	return differs(did, r, size, adlerOf(f.Sums))
+}
+
+// differs refuses what is not what the catalogue says of a DID. What is not known is
+// not compared: a size below 0, an adler32 that is "".
+func differs(did DID, r FileReplicas, size int64, adler string) error {
+	if size >= 0 && r.Bytes >= 0 && size != r.Bytes || adler != "" && r.Adler32 != "" && !SameAdler32(adler, r.Adler32) {
+		return &Error{Op: "upload", Thing: did.String(), Kind: ErrConflict,
+			Err:  fmt.Errorf("the catalogue has it with %d bytes and adler32 %s, and this one has %d, %s", r.Bytes, r.Adler32, size, adler),
+			Hint: "nothing was overwritten; give it another name, or find out which of the two is right"}
+	}
+	return nil
+}
+
+func adlerOf(sums []checksum.Sum) string {
+	for _, s := range sums {
+		if s.Algorithm() == checksum.Adler32 {
+			return s.Bare()
+		}
+	}
+	return ""
+}
+
+// by brings one file by one protocol.
+func (t *uploading) by(ctx context.Context, f *UploadFile, did DID, p Protocol) (*UploadedFile, error) {
+	st, o, err := t.s.at(ctx, t.rse, p)
+	if err != nil {
+		return nil, err
+	}
+	pfn, err := t.address(ctx, p, did)
+	if err != nil {
+		return nil, err
+	}
+	out := &UploadedFile{DID: did, PFN: pfn}
+	there, err := st.Stat(ctx, pfn)
+	switch {
+	case errors.Is(err, transfer.ErrNotExist):
+		return out, t.put(ctx, st, storage.Renames(p.storage(), o), f, out)
+	case err != nil:
+		return nil, err
+	}
+	// Something has the name: the file, or what an earlier call left.
+	want, err := t.measure(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	out.Bytes, out.Adler32, out.MD5, out.State = want.Size(), want.Sum(checksum.Adler32).Bare(), want.Sum(checksum.MD5).Bare(), Present
+	if err := differs(did, t.known[did.Name], out.Bytes, out.Adler32); t.known[did.Name].Name != "" && err != nil {
+		return nil, err
+	}
+	if there.Size == out.Bytes {
+		sum, err := t.adlerAt(ctx, st, pfn)
+		if err != nil {
+			return nil, err
+		}
+		if sum == want.Sum(checksum.Adler32) {
+			t.progress.Skipped(out.Bytes)
+			return out, nil
+		}
+	}
+	// It is not the file. The catalogue says that it should be, or does not know it: our
+	// bytes are those that belong there.
+	if t.u.Log != nil {
+		t.u.Log.Warn("what is at the RSE is not the file, and is replaced", zap.String("rse", t.rse.Name), zap.String("did", did.String()),
+			zap.Int64("bytes", there.Size), zap.Int64("should_be", out.Bytes))
+	}
+	if err := st.Remove(ctx, pfn); err != nil {
+		return nil, err
+	}
+	err = t.put(ctx, st, storage.Renames(p.storage(), o), f, out)
+	out.State = Replaced
+	return out, err
+}
+
+// address is where a file has its place by a protocol.
+func (t *uploading) address(ctx context.Context, p Protocol, did DID) (string, error) {
+	if !t.rse.Deterministic {
+		for _, known := range t.known[did.Name].PFNs {
+			if known.RSE == t.rse.Name {
+				return known.URL, nil
+			}
+		}
+		sub, _ := LFNPath("hash", did)
+		return p.base() + sub, nil
+	}
+	return t.s.client.PFN(ctx, t.rse, p, did)
+}
+
+// measure reads a local file and compares it with what it has to be.
+func (t *uploading) measure(ctx context.Context, f *UploadFile) (*checksum.Digest, error) {
+	r, err := os.Open(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	d := f.digest()
+	if _, err := io.Copy(d, &interruptible{ctx, r}); err != nil {
+		return nil, err
+	}
+	return d, f.check(d)
+}
+
+func (f *UploadFile) digest() *checksum.Digest {
+	algs := []checksum.Algorithm{checksum.Adler32, checksum.MD5}
+	for _, s := range f.Sums {
+		algs = append(algs, s.Algorithm())
+	}
+	return checksum.NewDigest(algs...)
+}
+
+// check compares what was read with what the file has to be.
+func (f *UploadFile) check(d *checksum.Digest) error {
+	if len(f.Sums) > 0 && f.Size >= 0 && d.Size() != f.Size {
+		return &Error{Op: "read", Thing: f.Path, Kind: checksum.ErrCorrupt, Err: fmt.Errorf("it has %d bytes and should have %d", d.Size(), f.Size)}
+	}
+	for _, want := range f.Sums {
+		if got := d.Sum(want.Algorithm()); got != want {
+			return &Error{Op: "read", Thing: f.Path, Kind: checksum.ErrCorrupt, Err: fmt.Errorf("it is %s and should be %s", got, want)}
+		}
+	}
+	return nil
+}
+
+// put sends a file, verifies it there, and gives it its name.
+func (t *uploading) put(ctx context.Context, st storage.Storage, renames bool, f *UploadFile, out *UploadedFile) error {
+	at := out.PFN
+	if renames {
+		at += unfinished
+		if err := st.Remove(ctx, at); err != nil {
+			return err
+		}
+	}
+	d, err := t.send(ctx, st, f, at)
+	if err == nil {
+		out.Bytes, out.Adler32, out.MD5, out.State = d.Size(), d.Sum(checksum.Adler32).Bare(), d.Sum(checksum.MD5).Bare(), Uploaded
+		err = t.arrived(ctx, st, at, d)
+	}
+	if err == nil {
+		if r, ok := t.known[out.Name]; ok {
+			err = differs(out.DID, r, out.Bytes, out.Adler32)
+		}
+	}
+	if err != nil {
+		// What is not right must not lie there; what is unfinished goes with the next try.
+		return errors.Join(err, st.Remove(context.WithoutCancel(ctx), at))
+	}
+	if renames {
+		return st.Rename(ctx, at, out.PFN)
+	}
+	return nil
+}
+
+// send moves the bytes, and hashes them as they pass.
+func (t *uploading) send(ctx context.Context, st storage.Storage, f *UploadFile, at string) (*checksum.Digest, error) {
+	if p, ok := st.(storage.FilePutter); ok {
+		d, err := t.measure(ctx, f)
+		if err == nil {
+			err = p.PutFile(ctx, f.Path, at, t.progress.Moved)
+		}
+		if !errors.Is(err, transfer.ErrUnsupported) {
+			return d, err
+		}
+	}
+	r, err := os.Open(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Sums) > 0 && f.Size >= 0 && info.Size() != f.Size {
+		return nil, &Error{Op: "read", Thing: f.Path, Kind: checksum.ErrCorrupt, Err: fmt.Errorf("it has %d bytes and should have %d", info.Size(), f.Size)}
+	}
+	d := f.digest()
+	h := &hashing{r: r, d: d, moved: t.progress.Moved}
+	err = st.Put(ctx, at, h, info.Size())
+	h.end()
+	if err != nil {
+		return nil, err
+	}
+	if d.Size() != info.Size() {
+		return nil, &Error{Op: "read", Thing: f.Path, Kind: transfer.ErrSourceChanged, Err: fmt.Errorf("%d bytes of %d were read", d.Size(), info.Size())}
+	}
+	return d, f.check(d)
+}
+
+// A hashing reader sums what is read from it. A Put that was given up may still read for
+// a moment; end makes it read nothing more.
+type hashing struct {
+	mu    sync.Mutex
+	r     io.Reader
+	d     *checksum.Digest
+	moved func(int64)
+	ended bool
+}
+
+func (h *hashing) Read(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := h.r.Read(p)
+	h.d.Write(p[:n])
+	h.moved(int64(n))
+	return n, err
+}
+
+func (h *hashing) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
+}
+
+// interruptible ends reading with its context.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// arrived verifies what lies at the RSE.
+func (t *uploading) arrived(ctx context.Context, st storage.Storage, at string, d *checksum.Digest) error {
+	info, err := st.Stat(ctx, at)
+	if err != nil {
+		return err
+	}
+	if info.Size != d.Size() {
+		return &Error{Op: "verify", Thing: path.Base(at), Kind: ErrCorrupt, Err: fmt.Errorf("%d of %d bytes arrived", info.Size, d.Size())}
+	}
+	sum, err := t.adlerAt(ctx, st, at)
+	if err != nil {
+		return err
+	}
+	if want := d.Sum(checksum.Adler32); sum != want {
+		return &Error{Op: "verify", Thing: path.Base(at), Kind: ErrCorrupt, Err: fmt.Errorf("it is %s there and should be %s", sum, want)}
+	}
+	return nil
+}
+
+// adlerAt is the adler32 of what lies at an address: the far side's word for it, or, where
+// it has none, of the bytes read back.
+func (t *uploading) adlerAt(ctx context.Context, st storage.Storage, pfn string) (checksum.Sum, error) {
+	if h, ok := st.(storage.Hasher); ok {
+		sum, err := h.Hash(ctx, pfn, checksum.Adler32)
+		if !errors.Is(err, transfer.ErrUnsupported) {
+			return sum, err
+		}
+	}
+	r, err := st.Get(ctx, pfn, 0)
+	if err != nil {
+		return checksum.Sum{}, err
+	}
+	defer r.Close()
+	d := checksum.NewDigest(checksum.Adler32)
+	if _, err := io.Copy(d, r); err != nil {
+		return checksum.Sum{}, err
+	}
+	return d.Sum(checksum.Adler32), nil
+}
