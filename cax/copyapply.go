@@ -106,6 +106,22 @@ func leftovers(c *rundb.Copy, me rundb.Owner) rundb.Leftovers {
 
 // move copies a dataset with a Copier.
 func (direct) move(ctx context.Context, h *haul) (rundb.Status, bson.D, error) {
+	env := h.w.env
+	link, err := env.remotes.open(ctx, h.remote())
+	if err != nil {
+		return "", nil, err
+	}
+	source := transfer.Location{Backend: env.remotes.local(), Path: h.src.Location}
+	target := transfer.Location{Backend: link.backend, Path: h.w.held.Copy.Location}
+	if !h.task.push {
+		source.Backend, target.Backend = target.Backend, source.Backend
+	}
+	return h.copy(ctx, link.copier, source, target)
+}
+
+// copy copies a dataset with a Copier, and compares it with what it has to be: its
+// manifest, else the checksum on record.
+func (h *haul) copy(ctx context.Context, copier *transfer.Copier, source, target transfer.Location) (rundb.Status, bson.D, error) {
 	w, env, job := h.w, h.w.env, h.job
 	key := rundb.ManifestKey{Run: w.run.ID, Type: h.src.Type, Version: h.src.Version}
 	stored, err := env.Store.Manifest(ctx, key)
@@ -114,22 +130,15 @@ func (direct) move(ctx context.Context, h *haul) (rundb.Status, bson.D, error) {
 		job.Manifest, job.Partial = stored, h.task.heal
 	case !errors.Is(err, rundb.ErrNotExist):
 		return "", nil, err
+	case catalogued(h.src):
+		// Its checksum has another form, which the reader compares.
+		job.Legacy = master(env.Config, w.run, h.src.Type, h.src.Version).sum
 	case h.src.Checksum != "":
 		if job.Legacy, err = legacySum(h.src); err != nil {
 			return "", nil, err
 		}
 	}
-
-	link, err := env.remotes.open(ctx, h.remote())
-	if err != nil {
-		return "", nil, err
-	}
-	local := env.remotes.local()
-	job.Source = transfer.Location{Backend: local, Path: h.src.Location}
-	job.Target = transfer.Location{Backend: link.backend, Path: w.held.Copy.Location}
-	if !h.task.push {
-		job.Source.Backend, job.Target.Backend = link.backend, local
-	}
+	job.Source, job.Target = source, target
 	job.Claim = w.held.ID
 	job.BeforeCommit = h.confirm
 	job.Progress = w.progress
@@ -140,7 +149,7 @@ func (direct) move(ctx context.Context, h *haul) (rundb.Status, bson.D, error) {
 	if err := makeParents(ctx, job.Target, h.to, h.src); err != nil {
 		return "", nil, err
 	}
-	res, err := link.copier.Copy(ctx, job)
+	res, err := copier.Copy(ctx, job)
 	if err != nil {
 		return "", nil, err
 	}

@@ -122,7 +122,7 @@ func TestDecideCopy(t *testing.T) {
 			if tc.change != nil {
 				tc.change(cfg, env)
 			}
-			d := copyTask{push: !tc.pull}.decide(env, aRun(t, tc.copies...), rundb.Key{Type: rundb.Raw}, remote, now)
+			d := copyTask{push: !tc.pull, methods: caxMethods()}.decide(env, aRun(t, tc.copies...), rundb.Key{Type: rundb.Raw}, remote, now)
 			if d.Verb != tc.want || d.What != tc.what {
 				t.Errorf("decided %s %s (%s), want %s %s", d.Verb, d.What, d.Why, tc.want, tc.what)
 			}

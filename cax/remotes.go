@@ -75,16 +75,17 @@ func (r *remotes) open(ctx context.Context, s *Site) (*link, error) {
 		}
 		r.links[s.Name] = l
 	}
-	l.limit(s.Bandwidth.At(r.env.Clock.now()))
+	limit(l.copier, s.Bandwidth.At(r.env.Clock.now()))
 	return l, nil
 }
 
+// copier makes a copier with the limits of the policy.
+func (r *remotes) copier() *transfer.Copier {
+	return &transfer.Copier{Limit: rate.NewLimiter(rate.Inf, 0), Stall: r.env.Policy.Stall, Reserve: r.env.Policy.Reserve}
+}
+
 func (r *remotes) dial(ctx context.Context, s *Site) (*link, error) {
-	l := &link{copier: &transfer.Copier{
-		Limit:   rate.NewLimiter(rate.Inf, 0),
-		Stall:   r.env.Policy.Stall,
-		Reserve: r.env.Policy.Reserve,
-	}}
+	l := &link{copier: r.copier()}
 	if s.Method == MethodLocal {
 		l.backend = r.disk
 		return l, nil
@@ -149,13 +150,13 @@ func expandHome(p string) string {
 }
 
 // limit sets the rate that holds now; 0 bytes per second is no limit.
-func (l *link) limit(bytesPerSecond int64) {
+func limit(c *transfer.Copier, bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {
-		l.copier.Limit.SetLimit(rate.Inf)
+		c.Limit.SetLimit(rate.Inf)
 		return
 	}
-	l.copier.Limit.SetLimit(rate.Limit(bytesPerSecond))
-	l.copier.Limit.SetBurst(int(max(bytesPerSecond/4, 64<<10)))
+	c.Limit.SetLimit(rate.Limit(bytesPerSecond))
+	c.Limit.SetBurst(int(max(bytesPerSecond/4, 64<<10)))
 }
 
 // follow keeps the rates of open links in step with the tables of the
@@ -172,7 +173,7 @@ func (r *remotes) follow(ctx context.Context) {
 		r.mu.Lock()
 		for name, l := range r.links {
 			if s, ok := r.env.Config.Site(name); ok {
-				l.limit(s.Bandwidth.At(r.env.Clock.now()))
+				limit(l.copier, s.Bandwidth.At(r.env.Clock.now()))
 			}
 		}
 		r.mu.Unlock()

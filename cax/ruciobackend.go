@@ -33,7 +33,8 @@ func (rucioCarrier) fetch(ctx context.Context, h *haul) (rundb.Status, bson.D, e
 	}
 	b := &catalogBackend{name: h.from.Name, did: did, files: r}
 	defer b.Close()
-	copier := env.copierFor(h.from)
+	copier := env.remotes.copier()
+	limit(copier, h.from.Bandwidth.At(env.Clock.now()))
 	return h.copy(ctx, copier, transfer.Location{Backend: b, Path: b.root()}, transfer.Location{Backend: env.remotes.local(), Path: h.w.held.Copy.Location})
 }
 
@@ -128,4 +129,3 @@ func (b *catalogBackend) Remove(_ context.Context, p string) error {
 }
 
 func (b *catalogBackend) Close() error { return b.files.Close() }
-

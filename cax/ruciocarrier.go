@@ -326,4 +326,3 @@ func (p *publication) record(ctx context.Context, w *work, m *checksum.Manifest,
 		{Key: "verified_at", Value: now}, {Key: "evidence", Value: string(rundb.Stream)},
 	}, nil
 }
-

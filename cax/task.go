@@ -35,13 +35,12 @@ type Looker interface {
 
 // Tasks returns the tasks of cax, in the order in which a cycle runs them.
 func Tasks() []Task {
-	direct := []Method{MethodLocal, MethodSFTP, MethodSCP, MethodRsync, MethodGfal, MethodLcg, MethodTSM}
 	return []Task{
-		copyTask{push: true, methods: direct},
+		copyTask{push: true, methods: caxMethods()},
 		compareTask{},
 		stalledTask{},
 		badChecksumTask{},
-		copyTask{methods: direct},
+		copyTask{methods: caxMethods()},
 		verifyTask{},
 		permissionTask{},
 		sizeTask{},
@@ -51,6 +50,12 @@ func Tasks() []Task {
 		scrubTask{},
 		reconcileTask{},
 	}
+}
+
+// caxMethods are those whose remotes cax copies to and from; catalogues are served by
+// ruciax, as in the original.
+func caxMethods() []Method {
+	return []Method{MethodLocal, MethodSFTP, MethodSCP, MethodRsync, MethodGfal, MethodLcg, MethodTSM}
 }
 
 // Candidates are runs for which a task may have something to do with a remote.
