@@ -2,6 +2,7 @@ package cax
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,12 +15,15 @@ func catalogued(c *rundb.Copy) bool {
 	return c.Replicas != nil || !strings.HasPrefix(c.Location, "/") && strings.Contains(c.Location, ":")
 }
 
-// catalogues are the sites that stand for a catalogue; nil if there is none. A site
-// that only has the method, as those that upload had in the original, does no harm.
+// catalogues are the sites that stand for a catalogue: those with method rucio that some
+// site copies to or from. In the original's configurations the sites that upload have
+// the method too. nil if there is none.
 func (c *Config) catalogues() []string {
 	var names []string
 	for _, s := range c.Sites {
-		if s.Method == MethodRucio {
+		if s.Method == MethodRucio && slices.ContainsFunc(c.Sites, func(o *Site) bool {
+			return slices.Contains(o.UploadOptions, s.Name) || slices.Contains(o.DownloadOptions, s.Name)
+		}) {
 			names = append(names, s.Name)
 		}
 	}

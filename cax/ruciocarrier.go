@@ -124,7 +124,8 @@ func (rucioCarrier) upload(ctx context.Context, h *haul) (rundb.Status, bson.D, 
 	if err != nil {
 		return "", nil, err
 	}
-	c := &publication{env: env, client: client, names: names, run: w.run, src: h.src, log: env.Log.With(fields(w.d)...)}
+	c := &publication{env: env, client: client, names: names, run: w.run, src: h.src}
+	c.meta = c.metadata(env.Log.With(fields(w.d)...))
 	if err := c.prepare(ctx); err != nil {
 		return "", nil, err
 	}
@@ -133,7 +134,7 @@ func (rucioCarrier) upload(ctx context.Context, h *haul) (rundb.Status, bson.D, 
 		return "", nil, &rucio.Error{Op: "upload to", Thing: h.to.Name, Kind: rucio.ErrInvalid, Err: errors.New("no RSE is named"), Hint: `set "rucio_upload_rse" of ` + h.to.Name}
 	}
 	u := rucio.Uploader{Client: client, Storage: env.storageOptions(), Log: env.Log}
-	res, err := u.Upload(ctx, rucio.Upload{Files: files, Dataset: names.Dataset, RSE: rse, Metadata: c.metadata(), Commit: h.confirm, Progress: w.progress})
+	res, err := u.Upload(ctx, rucio.Upload{Files: files, Dataset: names.Dataset, RSE: rse, Metadata: c.meta, Commit: h.confirm, Progress: w.progress})
 	if err != nil {
 		return "", nil, err
 	}
@@ -204,7 +205,7 @@ type publication struct {
 	names  CatalogNames
 	run    *rundb.Run
 	src    *rundb.Copy
-	log    *zap.Logger
+	meta   map[string]any
 }
 
 // prepare asks whether the server is there and makes the scopes, where they are missing.
@@ -242,7 +243,7 @@ func (p *publication) prepare(ctx context.Context) error {
 
 // metadata are those of the dataset, its files and its container. A value that does not
 // fit its column is kept as JSON, under a key of our own.
-func (p *publication) metadata() map[string]any {
+func (p *publication) metadata(log *zap.Logger) map[string]any {
 	out := map[string]any{}
 	for _, m := range []struct {
 		key   string
@@ -257,7 +258,7 @@ func (p *publication) metadata() map[string]any {
 		key := m.key
 		if rucio.CheckMetadata(key, m.value) != nil {
 			key = p.env.Config.Naming.WithDefaults().JSONPrefix + m.key
-			p.log.Warn("a value is too long for its column in the catalogue and is kept as JSON", zap.String("column", m.key), zap.Any("value", m.value), zap.String("key", key))
+			log.Warn("a value is too long for its column in the catalogue and is kept as JSON", zap.String("column", m.key), zap.Any("value", m.value), zap.String("key", key))
 		}
 		out[key] = m.value
 	}
@@ -276,7 +277,7 @@ func (p *publication) publish(ctx context.Context, rses []string) error {
 			return err
 		}
 	}
-	if err := p.client.SetMetadata(ctx, p.names.Container, p.metadata()); err != nil {
+	if err := p.client.SetMetadata(ctx, p.names.Container, p.meta); err != nil {
 		return err
 	}
 	for _, rse := range rses {
