@@ -17,9 +17,9 @@ func catalogued(c *rundb.Copy) bool {
 
 // catalogues are the sites that stand for a catalogue: those with method rucio that some
 // site copies to or from. In the original's configurations the sites that upload have
-// the method too. nil if there is none.
+// the method too.
 func (c *Config) catalogues() []string {
-	var names []string
+	names := []string{} // which matches nothing, where nil would match everything
 	for _, s := range c.Sites {
 		if s.Method == MethodRucio && slices.ContainsFunc(c.Sites, func(o *Site) bool {
 			return slices.Contains(o.UploadOptions, s.Name) || slices.Contains(o.DownloadOptions, s.Name)

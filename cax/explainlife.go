@@ -46,6 +46,9 @@ func (e *Env) couldFree(ctx context.Context, r *rundb.Run, c *rundb.Copy, at *Si
 // keeping collects what the tasks of a site make of a good copy there: whether it is
 // read again, made right, and deleted; and whether a person could delete it.
 func (e *Env) keeping(ctx context.Context, r *rundb.Run, c *rundb.Copy, at *Site, now time.Time) ([]Decision, error) {
+	if catalogued(c) {
+		return e.keepingCatalogued(r, c, now), nil
+	}
 	as := e.as(at)
 	var ds []Decision
 	if t := (badChecksumTask{}); at.Wants(t.Name()) {
@@ -70,6 +73,29 @@ func (e *Env) keeping(ctx context.Context, r *rundb.Run, c *rundb.Copy, at *Site
 	}
 	d, _ := as.DecideRemoval(r, c, Removal{Task: byHand, Why: "it may go if a person wants it"}, now)
 	return append(ds, d), nil
+}
+
+// keepingCatalogued says how a copy in a catalogue is kept, RSE by RSE, and whether it
+// counts.
+func (e *Env) keepingCatalogued(r *rundb.Run, c *rundb.Copy, now time.Time) []Decision {
+	var ds []Decision
+	for _, s := range e.standings(r, c.Type, c.Version, now) {
+		if s.Copy.Key != c.Key {
+			continue
+		}
+		d := Decision{Task: ruleTask{}.Name(), Verb: Skip, What: "look", Key: c.Key, Why: s.Place() + " counts as a copy: " + s.Why}
+		d.about(r)
+		if !s.Counts {
+			d.Why = s.Place() + " does not count as a copy: " + s.Why
+		}
+		for _, p := range c.Replicas {
+			if p.RSE == s.RSE {
+				d.Why += " (" + describe(p, c.Files) + ")"
+			}
+		}
+		ds = append(ds, d)
+	}
+	return ds
 }
 
 // byHand is in place of the task what a person could do.

@@ -81,7 +81,7 @@ func (l *Located) MarshalJSON() ([]byte, error) {
 func (e *Env) Locate(ctx context.Context, q rundb.Query, live bool) iter.Seq2[*Located, error] {
 	hosts := e.Config.catalogues()
 	return func(yield func(*Located, error) bool) {
-		if hosts == nil {
+		if len(hosts) == 0 {
 			yield(nil, fmt.Errorf(`no site of %s has the method "rucio"`, e.Config.File))
 			return
 		}

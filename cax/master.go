@@ -96,19 +96,23 @@ func acceptable(cfg *Config, r *rundb.Run, k rundb.ManifestKey, sum checksum.Sum
 	return false, fmt.Sprintf("the data give %s, but %s", brief(sum), strings.Join(said, ", "))
 }
 
-// legacySum is a copy's checksum as a value; zero if the record has none.
+// legacySum is a copy's checksum as a value; zero if the record has none. Of a copy in a
+// catalogue it is that of the dataset whose files were found to be the catalogue's.
 func legacySum(c *rundb.Copy) (checksum.Sum, error) {
-	if c.Checksum == "" {
+	alg, bare := checksum.SHA512, c.Checksum
+	if catalogued(c) {
+		bare = c.Content
+	}
+	if bare == "" {
 		return checksum.Sum{}, nil
 	}
-	alg := checksum.SHA512
-	if c.ChecksumAlgorithm != "" {
+	if c.ChecksumAlgorithm != "" && !catalogued(c) {
 		var err error
 		if alg, err = checksum.ParseAlgorithm(c.ChecksumAlgorithm); err != nil {
 			return checksum.Sum{}, fmt.Errorf("the record of %s: checksum_algorithm: %w", c.Host, err)
 		}
 	}
-	s, err := checksum.ParseBare(alg, c.Checksum)
+	s, err := checksum.ParseBare(alg, bare)
 	if err != nil {
 		return checksum.Sum{}, fmt.Errorf("the record of %s: checksum: %w", c.Host, err)
 	}

@@ -38,7 +38,7 @@ func (t purgeTask) Select(env *Env) []Candidates {
 		q.Spare = &rundb.Spare{Have: m, Others: env.minimum(env.Site, rundb.Raw).Copies}
 	}
 	cs := []Candidates{{Query: q}}
-	if hosts := env.Config.catalogues(); q.Spare != nil && hosts != nil {
+	if hosts := env.Config.catalogues(); q.Spare != nil && len(hosts) > 0 {
 		// What a catalogue has is more than one copy, and its checksum is of another form.
 		q.Spare, q.Copies = nil, []rundb.CopyMatch{m, {Types: m.Types, Hosts: hosts, Statuses: m.Statuses}}
 		cs = append(cs, Candidates{Query: q})
