@@ -57,6 +57,8 @@ const (
 	Unreadable   DiscrepancyKind = "unreadable" // what could not be read
 	InQuarantine DiscrepancyKind = "quarantine" // strays that were moved away
 	Hidden       DiscrepancyKind = "hidden"     // a hidden file that is not ours
+	Uncatalogued DiscrepancyKind = "unrecorded" // a catalogue has it, and the run's record does not say so
+	Drifted      DiscrepancyKind = "drift"      // a catalogue has it at other RSEs, or in another state, than the record says
 )
 
 // A Remedy is what [Env.Mend] does about a finding.
@@ -71,6 +73,7 @@ const (
 	DropRecord  Remedy = "drop the second record"
 	RemovePart  Remedy = "remove"
 	SettleMove  Remedy = "settle the move"
+	LookAgain   Remedy = "write down what the catalogue has"
 )
 
 // String gives the finding on one line.

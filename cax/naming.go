@@ -123,6 +123,22 @@ func (n Naming) Names(r *rundb.Run, typ rundb.Type, version string) (CatalogName
 	return names, nil
 }
 
+// overContainers are the containers of all runs of each science run, as far as their names
+// do not depend on anything else.
+func (n Naming) overContainers() []rucio.DID {
+	n = n.WithDefaults()
+	var all []rucio.DID
+	for _, s := range n.ScienceRuns {
+		data := NamingData{ScienceRun: s.Name}
+		scope, err1 := executeName(n.Scope, data)
+		name, err2 := executeName(n.OverContainer, data)
+		if err1 == nil && err2 == nil {
+			all = append(all, rucio.DID{Scope: scope, Name: name})
+		}
+	}
+	return all
+}
+
 // executeName makes one name, which has to be a word.
 func executeName(text string, data NamingData) (string, error) {
 	t, err := template.New("name").Option("missingkey=error").Parse(text)

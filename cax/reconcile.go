@@ -35,9 +35,12 @@ func (e *Env) Mend(ctx context.Context, f Discrepancy) error {
 	if e.DryRun {
 		return nil
 	}
+	if f.Kind == Uncatalogued && f.Remedy == Adopt {
+		return e.adoptCatalogued(ctx, &f)
+	}
 	do := map[Remedy]func(context.Context, *Discrepancy) error{
 		Quarantine: e.quarantineStray, Adopt: e.adopt, MarkMissing: e.markMissing, ReadAgain: e.readAgain,
-		DropRecord: e.dropTwins, RemovePart: e.removePart, SettleMove: e.settleFound,
+		DropRecord: e.dropTwins, RemovePart: e.removePart, SettleMove: e.settleFound, LookAgain: e.lookAgain,
 	}[f.Remedy]
 	if do == nil {
 		return fmt.Errorf("%s: there is no remedy but a person's", f)

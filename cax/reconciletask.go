@@ -60,6 +60,11 @@ func (reconcileTask) run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
+	further, err := env.ReconcileCatalogue(ctx)
+	if err != nil {
+		return err
+	}
+	found = append(found, further...)
 	env.reconciled.at.Store(int64(began) + 1)
 	count := map[DiscrepancyKind]int{}
 	told := 0
@@ -81,7 +86,7 @@ func (reconcileTask) run(ctx context.Context, env *Env) error {
 		}
 	}
 	if told == 0 {
-		env.Log.Info("disks and run database agree", zap.String("site", env.Site.Name))
+		env.Log.Info("disks, catalogue and run database agree", zap.String("site", env.Site.Name))
 		return nil
 	}
 	why, evidence := tellCounts(count)

@@ -92,3 +92,29 @@ func (v *verifying) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Check asks the storage of the nearest replica of a file whether it is there with the
+// size that the catalogue says. The kind is ErrNotExist if it is not there, ErrCorrupt
+// if its size is another one.
+func (o *OpenedDataset) Check(ctx context.Context, name string) error {
+	f, ok := o.File(name)
+	if !ok {
+		return &Error{Op: "check", Thing: name, Kind: ErrNotExist}
+	}
+	all := o.from.of(f, nil)
+	if len(all) == 0 {
+		return &Error{Op: "check", Thing: f.DID.String(), Kind: ErrUnavailable, Err: noSource(f, o.from.tape)}
+	}
+	st, err := o.from.storage(ctx, all[0])
+	if err != nil {
+		return err
+	}
+	info, err := st.Stat(ctx, all[0].URL)
+	switch {
+	case err != nil:
+		return &Error{Op: "check", Thing: f.DID.String() + " at " + all[0].RSE, Kind: kindOfMove(err), Err: err}
+	case f.Bytes >= 0 && info.Size != f.Bytes:
+		return &Error{Op: "check", Thing: f.DID.String() + " at " + all[0].RSE, Kind: ErrCorrupt, Err: fmt.Errorf("it has %d bytes and should have %d", info.Size, f.Bytes)}
+	}
+	return nil
+}

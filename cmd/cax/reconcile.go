@@ -36,6 +36,12 @@ records of this site:
    unreadable  what could not be read
    quarantine  strays that were moved away
    hidden      a hidden file that is not ours
+   unrecorded  the Rucio catalogue has it, and the run's record does not say so
+   drift       the catalogue has it at other RSEs, or in another state, than the record says
+
+Where this site copies to or from a catalogue, that is the third side: each record is held
+against it, its containers against the runs, and what it has at RSEs on this site's own
+disks (rses, same_storage_as) against what lies there.
 
 Without a flag it only reads. --repair does what is safe: a lost copy becomes an error
 and is fetched again; one of another size is verified again; of several records of one
@@ -73,6 +79,11 @@ func reconcile(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	further, err := s.Env.ReconcileCatalogue(c.Context)
+	if err != nil {
+		return err
+	}
+	found = append(found, further...)
 	left := 0
 	for _, f := range found {
 		var out outcome
