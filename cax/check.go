@@ -38,6 +38,9 @@ const (
 	AboutGrid       = "grid programs"
 	AboutCert       = "certificate" // of the grid
 
+	AboutCatalogue = "catalogue" // a Rucio server
+	AboutRSE       = "RSE"
+
 	AboutPermissions = "permissions" // of the key permissions
 )
 

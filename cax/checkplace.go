@@ -40,6 +40,10 @@ func (c *checkup) self(ctx context.Context) {
 // remote looks at a site that we push to or pull from.
 func (c *checkup) remote(ctx context.Context, r checkedRemote) {
 	s := r.site
+	if s.Method == MethodRucio {
+		c.catalogue(ctx, s, r.push)
+		return
+	}
 	if !s.Method.native() {
 		c.say(Finding{s.Name, AboutMethod, CheckSkip, fmt.Sprintf("method %q is served by programs of its own, not by CopyPush and CopyPull of this one", s.Method), ""})
 		return
