@@ -13,12 +13,17 @@ func TestLayers(t *testing.T) {
 		pkg   string
 		never []string
 	}{
-		{"checksum", []string{"rundb", "transfer", "cax", "cmd"}},
-		{"rundb", []string{"transfer", "cax", "cmd", "rundb/mongostore", "rundb/sqlitestore"}},
-		{"rundb/mongostore", []string{"transfer", "cax", "cmd"}},
-		{"rundb/sqlitestore", []string{"transfer", "cax", "cmd"}},
-		{"transfer", []string{"rundb", "cax", "cmd"}},
-		{"transfer/rsync", []string{"rundb", "cax", "cmd"}},
+		{"checksum", []string{"rundb", "transfer", "rucio", "tsm", "process", "cax", "cmd"}},
+		{"rundb", []string{"transfer", "rucio", "tsm", "process", "cax", "cmd", "rundb/mongostore", "rundb/sqlitestore"}},
+		{"rundb/mongostore", []string{"transfer", "rucio", "tsm", "process", "cax", "cmd"}},
+		{"rundb/sqlitestore", []string{"transfer", "rucio", "tsm", "process", "cax", "cmd"}},
+		{"transfer", []string{"rundb", "rucio", "tsm", "process", "cax", "cmd"}},
+		{"transfer/rsync", []string{"rundb", "rucio", "tsm", "process", "cax", "cmd"}},
+		{"transfer/gfal", []string{"rundb", "rucio", "tsm", "process", "cax", "cmd"}},
+		{"rucio/storage", []string{"rundb", "tsm", "process", "cax", "cmd"}},
+		{"rucio", []string{"rundb", "tsm", "process", "cax", "cmd"}},
+		{"tsm", []string{"rundb", "transfer", "rucio", "process", "cax", "cmd"}},
+		{"process", []string{"rundb", "transfer", "rucio", "tsm", "cax", "cmd"}},
 		{"cax", []string{"cmd"}},
 	} {
 		t.Run(tc.pkg, func(t *testing.T) {
