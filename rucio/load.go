@@ -54,8 +54,12 @@ func Load(o *LoadOptions) (Config, error) {
 		Site:     cmp.Or(l.Env("SITE_NAME"), l.Env("ATLAS_SITE_NAME"), l.Env("OSG_SITE_NAME")),
 	}
 	cfg.TraceHost = l.get("trace", "trace_host")
-	if strings.HasPrefix(cfg.Host, "https:") || strings.HasPrefix(cfg.AuthHost, "https:") {
-		cfg.CA = cmp.Or(l.Env("X509_CERT_DIR"), l.path(l.get("client", "ca_cert")))
+	cfg.CA = cmp.Or(l.Env("X509_CERT_DIR"), l.path(l.get("client", "ca_cert")))
+	if !strings.HasPrefix(cfg.Host, "https:") && !strings.HasPrefix(cfg.AuthHost, "https:") {
+		// Not needed for the server, but storage may be signed by the same.
+		if _, err := os.Stat(cfg.CA); err != nil {
+			cfg.CA = ""
+		}
 	}
 	if n, err := strconv.Atoi(l.get("client", "request_retries")); err == nil {
 		cfg.Retries = cmp.Or(max(n-1, 0), -1) // they count tries
