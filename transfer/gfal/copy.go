@@ -44,8 +44,9 @@ func (b *Backend) copy(ctx context.Context, m move) error {
 		}
 		told = max(told, n)
 	}
-	err := b.gfalCopy(ctx, m, !b.noSums.Load(), tell)
-	if err != nil && !b.noSums.Load() && ctx.Err() == nil && (errors.Is(err, transfer.ErrUnsupported) || exited(err, unix.EPERM)) {
+	sums := !b.noSums.Load() // another file may find out meanwhile
+	err := b.gfalCopy(ctx, m, sums, tell)
+	if err != nil && sums && ctx.Err() == nil && (errors.Is(err, transfer.ErrUnsupported) || exited(err, unix.EPERM)) {
 		// Perhaps it is only that the server knows no checksums.
 		if again := b.gfalCopy(ctx, m, false, tell); again == nil {
 			b.noSums.Store(true)
