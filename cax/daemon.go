@@ -1,6 +1,7 @@
 package cax
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,5 +266,5 @@ func (d *Daemon) slots(remote string) int {
 	if s, ok := d.Env.Config.Site(remote); ok && s.Parallel > 0 {
 		return s.Parallel
 	}
-	return 2
+	return cmp.Or(d.Env.DefaultParallel, 2)
 }

@@ -142,6 +142,10 @@ type Env struct {
 	// remote's setting.
 	Parallel int
 
+	// DefaultParallel is how many are handled at once for a remote that has no setting.
+	// 0: 2.
+	DefaultParallel int
+
 	// Tasks are those of the program that we are, in the order in which a cycle runs
 	// them. nil: [Tasks].
 	Tasks []Task

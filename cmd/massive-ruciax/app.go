@@ -49,7 +49,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		ErrWriter:   stderr,
 		Flags:       append(append(session.Flags(), massive.Flags("~/rucio_log")...), rucioflags.Rule()),
 		Before:      command.PrintVersion,
-		Action: session.Daemon(session.Program{LogFile: "massive_rucio.log", Adjust: rucioflags.Adjust, Tasks: rucioflags.Tasks,
+		Action: session.Daemon(session.Program{LogFile: "massive_rucio.log", Parallel: 4, Summary: true, Adjust: rucioflags.Adjust, Tasks: rucioflags.Tasks,
 			Select: func(c *cli.Context, s *cax.Selection) error { return massive.Select(c, s, time.Now()) },
 			RunFile: func(c *cli.Context, number int64, name string) string {
 				return filepath.Join(massive.Folder(c, "rucio_log"), logName(number, name, time.Now()))

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 
 	"github.com/cax-go/cax/cax"
@@ -13,6 +14,9 @@ import (
 // A Program is what tells one daemon of the family from another.
 type Program struct {
 	LogFile string // if --log-file does not name one
+
+	Parallel int  // datasets at once per remote, if neither --parallel nor the site says; 0: two
+	Summary  bool // --once ends with a line on standard output
 
 	// Tasks are those of the program; nil: those of cax.
 	Tasks func(*cli.Context, *Session) ([]cax.Task, error)
@@ -38,6 +42,9 @@ func Daemon(p Program) cli.ActionFunc {
 		if err := s.Exists(c.Context); err != nil {
 			return err
 		}
+		if s.Env.Parallel == 0 {
+			s.Env.DefaultParallel = p.Parallel
+		}
 		if p.Tasks != nil {
 			if s.Env.Tasks, err = p.Tasks(c, s); err != nil {
 				return err
@@ -48,7 +55,7 @@ func Daemon(p Program) cli.ActionFunc {
 		}
 		d := cax.NewDaemon(s.Env)
 		if c.Bool("once") {
-			return once(c, s, d)
+			return once(c, s, d, p.Summary)
 		}
 		s.Log.Info(c.App.Name+" starts", zap.String("version", command.Version(c.App.Name)), zap.String("site", s.Site.Name), zap.String("config", s.Config.File), zap.String("rundb", s.Address.String()))
 		err = d.Run(c.Context)
@@ -60,7 +67,7 @@ func Daemon(p Program) cli.ActionFunc {
 }
 
 // once runs one cycle and says in one line what became of it.
-func once(c *cli.Context, s *Session, d *cax.Daemon) error {
+func once(c *cli.Context, s *Session, d *cax.Daemon, tell bool) error {
 	sum, err := d.Once(c.Context)
 	counts := []zap.Field{zap.String("site", s.Site.Name), zap.Int("done", sum.Done), zap.Int("failed", sum.Failed),
 		zap.Int("waiting", sum.Waiting), zap.Int("for_a_person", sum.Calls), zap.Bool("dry_run", s.DryRun)}
@@ -82,6 +89,13 @@ func once(c *cli.Context, s *Session, d *cax.Daemon) error {
 			DryRun  bool   `json:"dry_run"`
 		}{s.Site.Name, sum.Done, sum.Failed, sum.Waiting, sum.Calls, s.DryRun}
 		return errors.Join(err, s.Print(line))
+	}
+	if tell {
+		verb := "done"
+		if s.DryRun {
+			verb = "would be done"
+		}
+		fmt.Fprintf(s.Stdout, "%s: %d %s, %d failed, %d waiting, %d for a person\n", s.Site.Name, sum.Done, verb, sum.Failed, sum.Waiting, sum.Calls)
 	}
 	return err
 }
