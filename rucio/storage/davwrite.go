@@ -69,7 +69,7 @@ func (d *dav) put(ctx context.Context, f file, r io.Reader, size int64, signed b
 		c.rewind = func() error { return d.again(s, f) }
 	}
 	resp, err := d.do(g.ctx, c)
-	bad, n := s.failed()
+	n, bad := s.failed()
 	switch {
 	case bad != nil:
 		return true, orEnded(g.ctx, bad)

@@ -179,7 +179,7 @@ func (s *files) write(ctx context.Context, g *guard, f file, src *source) error 
 	if cerr := w.Close(); err == nil {
 		err = cerr
 	}
-	if bad, _ := src.failed(); bad != nil {
+	if _, bad := src.failed(); bad != nil {
 		err = bad
 	}
 	if err == nil {

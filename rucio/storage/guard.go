@@ -153,11 +153,11 @@ func (s *source) fill() {
 	}
 }
 
-// failed is what was wrong with the source, and how much of it was read.
-func (s *source) failed() (error, int64) {
+// failed is how much of the source was read, and what was wrong with it.
+func (s *source) failed() (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err, s.done
+	return s.done, s.err
 }
 
 // restart makes the source begin at its start, where its reader can.

@@ -61,7 +61,7 @@ func (s *xrootd) Put(ctx context.Context, pfn string, r io.Reader, size int64) e
 	src := s.newSource(r, size, g, f)
 	// In a goroutine for the sake of r, which may not know of ctx.
 	err = within(ctx, func() error { return h.Write(quiet{src}, func(int64) {}) })
-	if bad, _ := src.failed(); bad != nil {
+	if _, bad := src.failed(); bad != nil {
 		err = bad
 	}
 	if err == nil {

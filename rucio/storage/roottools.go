@@ -243,7 +243,7 @@ func (s *tools) Put(ctx context.Context, pfn string, r io.Reader, size int64) er
 	err = within(g.ctx, func() error {
 		return s.run(g.ctx, "put", f, src, nil, "xrdcp", "--nopbar", "--silent", "--posc", "-", s.url(f))
 	})
-	bad, n := src.failed()
+	n, bad := src.failed()
 	switch {
 	case bad != nil:
 		err = orEnded(g.ctx, bad)
