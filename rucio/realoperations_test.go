@@ -14,13 +14,43 @@ import (
 	"github.com/cax-go/cax/rucio/ruciotest"
 )
 
-// realOperations does everything once, and looks at what became of it.
+// realOperations does everything once; the Python client reads what we wrote.
 func realOperations(t *testing.T, srv *ruciotest.Server) {
-	c, root := as(t, srv, srv.Admin), as(t, srv, srv.Root)
-	account, disk, other := srv.Admin.Account, ruciotest.RSEA, ruciotest.RSEB
+	scope, files := operations(t, as(t, srv, srv.Admin), as(t, srv, srv.Root))
+	got := srv.Python(`import sys
+from rucio.client import Client
+c, scope = Client(), sys.argv[1]
+print(c.get_metadata(scope, "set", plugin="JSON")["note"], sorted(f["name"] for f in c.list_files(scope, "box")), c.get_did(scope, "set")["open"])
+`, scope)
+	if want := fmt.Sprintf("{'a': [1, True]} ['%s', '%s'] False\n", files[0].Name, files[1].Name); got != want {
+		t.Errorf("the Python client has %s, want %s", got, want)
+	}
+}
+
+// TestFakeOperations does the same with the server that the other tests have, whose
+// answers are to be those of a real one.
+func TestFakeOperations(t *testing.T) {
+	for _, version := range []string{"41.5.1", "39.4.0", "38.6.0", "35.8.0", "34.6.0"} {
+		t.Run(version, func(t *testing.T) {
+			srv := ruciotest.NewFake(t, &ruciotest.FakeOptions{Version: version})
+			operations(t, fakeClient(t, srv, srv.Admin), fakeClient(t, srv, srv.Root))
+		})
+	}
+}
+
+// fakeClient is a client of a server in memory that does not wait long.
+func fakeClient(t *testing.T, srv *ruciotest.Fake, l ruciotest.Login) *rucio.Client {
+	t.Helper()
+	return client(t, rucio.Config{Host: srv.URL, Account: l.Account, Backoff: time.Millisecond,
+		Auth: rucio.Userpass{Username: l.Username, Password: l.Password}})
+}
+
+// operations does everything that a client can once, and looks at what became of it.
+func operations(t *testing.T, c, root *rucio.Client) (scope string, files []rucio.DID) {
+	account, disk, other := c.Account(), ruciotest.RSEA, ruciotest.RSEB
 	ctx := t.Context()
 	unique := fmt.Sprintf("%x", time.Now().UnixNano())
-	scope := "go" + unique
+	scope = "go" + unique
 	did := func(name string) rucio.DID { return rucio.DID{Scope: scope, Name: name} }
 	must := func(err error) {
 		t.Helper()
@@ -113,7 +143,7 @@ func realOperations(t *testing.T, srv *ruciotest.Server) {
 	}
 
 	// Files come with replicas.
-	files := []rucio.DID{did("a-1"), did("dir/b+2")}
+	files = []rucio.DID{did("a-1"), did("dir/b+2")}
 	if v.Major < 38 {
 		files[1] = did("b-2")
 	}
@@ -321,11 +351,5 @@ func realOperations(t *testing.T, srv *ruciotest.Server) {
 	want(c.ReleaseReplicas(ctx, disk, []rucio.DID{did("none")}), rucio.ErrNotExist)
 	_, err = root.SignURL(ctx, disk, "s3", rucio.OpRead, "https://localhost/x", time.Minute)
 	want(err, rucio.ErrUnsupported) // no address of a bucket
-
-	// The Python client reads what we wrote.
-	same(srv.Python(`import sys
-from rucio.client import Client
-c, scope = Client(), sys.argv[1]
-print(c.get_metadata(scope, "set", plugin="JSON")["note"], sorted(f["name"] for f in c.list_files(scope, "box")), c.get_did(scope, "set")["open"])
-`, scope), fmt.Sprintf("{'a': [1, True]} ['%s', '%s'] False\n", files[0].Name, files[1].Name))
+	return scope, files
 }

@@ -1,4 +1,10 @@
-// Package ruciotest gives tests a Rucio server.
+// Package ruciotest gives tests a Rucio server: a real one, and one in memory.
+//
+// # A server in memory
+//
+// [NewFake] answers as a real server of a version from 34 to 41 does, in milliseconds,
+// with the oddities of the real one, and goes wrong on demand ([Fake.Fail]). Its
+// storages are folders. A test compares its answers with those of a real server.
 //
 // # A real server
 //
