@@ -2,7 +2,7 @@
 
 GO      ?= go
 BIN     := bin
-BINARIES := cax ruciax massive-ruciax
+BINARIES := cax ruciax massive-ruciax massive-tsm
 LDFLAGS := -s -w
 
 # The race detector needs a C compiler; without one the tests run without it.

@@ -251,7 +251,7 @@ func (t badChecksumTask) sources(env *Env, r *rundb.Run, c *rundb.Copy, now time
 	}
 	for _, n := range names {
 		s, ok := env.Config.Site(n)
-		if !ok || !s.Method.native() || env.Config.SameStorage(n, env.Site.Name) {
+		if !ok || !s.Method.native() && !slices.Contains(env.Config.tapes(env.Site), n) || env.Config.SameStorage(n, env.Site.Name) {
 			continue
 		}
 		o, ok := r.Copy(rundb.Key{Type: c.Type, Version: c.Version, Host: n})

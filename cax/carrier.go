@@ -63,6 +63,8 @@ func carrierOf(m Method) carrier {
 		return direct{}
 	case m == MethodRucio:
 		return rucioCarrier{}
+	case m == MethodTSM:
+		return tapeCarrier{}
 	}
 	return nil
 }

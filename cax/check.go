@@ -10,6 +10,7 @@ import (
 
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
+	"github.com/cax-go/cax/tsm"
 )
 
 // A Grade says how a finding of [Env.Check] is meant.
@@ -39,6 +40,7 @@ const (
 	AboutCert       = "certificate" // of the grid
 
 	AboutCatalogue = "catalogue" // a Rucio server
+	AboutTape      = "tape"      // a tape server, and dsmc
 	AboutRSE       = "RSE"
 
 	AboutPermissions = "permissions" // of the key permissions
@@ -110,6 +112,15 @@ func (c *checkup) fail(ctx context.Context, site, what string, g Grade, err erro
 		text = bare.Error()
 		if te.Hint != "" {
 			remedy = te.Hint
+		}
+	}
+	var de *tsm.Error
+	if te == nil && errors.As(err, &de) {
+		bare := *de
+		bare.Hint = ""
+		text = bare.Error()
+		if de.Hint != "" {
+			remedy = de.Hint
 		}
 	}
 	c.say(Finding{site, what, g, text, remedy})

@@ -111,7 +111,10 @@ func TestCheck(t *testing.T) {
 		{name: "server gone", env: func(e *Env) { at(e, "B", &strange{lstat: kind(transfer.ErrTransient)}) }, want: list{"B connection fail"}},
 		{name: "too little space", change: func(_ *testing.T, cfg *Config) { cfg.Policy.Reserve = 1 << 62 }, self: full,
 			want: list{"B connection ok", "B directory ok", "B space fail", "B write ok", "B directory ok", "B space fail", "B write ok"}},
-		{name: "method of another program", change: func(_ *testing.T, cfg *Config) { cfg.Sites[1].Method = MethodTSM }, want: list{"B method skipped"}},
+		{name: "a site that copies to tape itself", change: func(_ *testing.T, cfg *Config) { cfg.Sites[1].Method, cfg.Sites[1].DirTSM = MethodTSM, "/b/tsm" }, want: list{"B method skipped"}},
+		{name: "tape without dsmc", change: func(t *testing.T, cfg *Config) {
+			cfg.Sites[1].Method, cfg.Sites[1].TSM.Program = MethodTSM, t.TempDir()+"/dsmc"
+		}, want: list{"B tape fail"}},
 		{name: "one storage by another name", change: link2, want: list{"B connection ok", "B directory ok", "B write ok", "B directory ok", "B write ok", "A storage warning"}},
 		{name: "one storage, and said so", change: func(t *testing.T, cfg *Config) { link2(t, cfg); cfg.Sites[1].SameStorageAs = "A" },
 			want: list{"B connection ok", "B directory ok", "B write ok", "B directory ok", "B write ok", "A storage ok"}},

@@ -44,6 +44,10 @@ func (c *checkup) remote(ctx context.Context, r checkedRemote) {
 		c.catalogue(ctx, s, r.push)
 		return
 	}
+	if s.tape() {
+		c.tapeCheck(ctx, s)
+		return
+	}
 	if !s.Method.native() {
 		c.say(Finding{s.Name, AboutMethod, CheckSkip, fmt.Sprintf("method %q is served by programs of its own, not by CopyPush and CopyPull of this one", s.Method), ""})
 		return

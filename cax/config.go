@@ -126,6 +126,7 @@ type Site struct {
 	RucioAccount     string      `json:"rucio_account"`
 	RucioTransfer    []string    `json:"rucio_transfer"`
 	Rucio            RucioConfig `json:"rucio"`
+	TSM              TapeConfig  `json:"tsm"`
 }
 
 // Bandwidth bounds the bytes per second over all connections of a site: always,

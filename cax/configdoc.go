@@ -37,6 +37,7 @@ func AllConfigKeys() []ConfigKeys {
 		{"Keys of a window of `bandwidth`", windowSection().infos()},
 		{"Keys of `permissions`", permissionsSection().infos()},
 		{"Keys of an entry of `permissions`", permissionSection().infos()},
+		{"Keys of `tsm`", tapeSection().infos()},
 		{"Keys of `rucio`", rucioSection().infos()},
 		{"Keys of an entry of `rses`", rseSection().infos()},
 		{"Keys of the object form", topSection().infos()},

@@ -113,6 +113,8 @@ func TestConfigExamples(t *testing.T) {
 					return // the example of master_checksums has both
 				case "Keys of `policy`":
 					text = `{"policy": {` + pair + `}, "sites": ` + sites("") + `}`
+				case "Keys of `tsm`":
+					text = sites(`, "tsm": {` + pair + `}`)
 				case "Keys of `rucio`":
 					text = sites(`, "rucio": {` + pair + `}`)
 				case "Keys of an entry of `rses`":

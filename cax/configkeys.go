@@ -47,7 +47,7 @@ func siteSection() *section[Site] {
 		field(dirKind(), func(s *Site) *string { return &s.DirMinitrees }, KeyInfo{Name: "dir_minitrees", Default: "none here", Example: `"/data/minitrees"`, null: true,
 			Doc: "Where minitrees lie, in a folder pax_VERSION for each version."}),
 		field(dirKind(), func(s *Site) *string { return &s.DirTSM }, KeyInfo{Name: "dir_tsm", Default: "none here", Example: `"/data/tsm"`, null: true,
-			Doc: "Where data are prepared for tape."}),
+			Doc: "Where data are prepared for tape; tape knows them by their paths here."}),
 		field(names, func(s *Site) *[]string { return &s.UploadOptions }, KeyInfo{Name: "upload_options", Default: "none", Example: `["lab", "archive"]`, null: true,
 			Doc: "Sites that this site pushes to, in order of preference."}),
 		field(names, func(s *Site) *[]string { return &s.DownloadOptions }, KeyInfo{Name: "download_options", Default: "none", Example: `["lab", "archive"]`, null: true,
@@ -103,7 +103,8 @@ func siteSection() *section[Site] {
 		ignored[Site]("rucio_config_p2", shell),
 		ignored[Site]("rucio_config_p3", shell),
 		ignored[Site]("batch", later),
-		ignored[Site]("tsm", later),
+		field(sectionKind("tsm", tapeSection()), func(s *Site) *TapeConfig { return &s.TSM }, KeyInfo{Name: "tsm", Type: "object", Default: "dsmc of the PATH, archive copies, verified in full", Example: `{"mode": "archive", "verify": "sample"}`,
+			Doc: "How data get to tape and back from this site; at a tape server: where the other site sets none."}),
 		field(sectionKind("rucio", rucioSection()), func(s *Site) *RucioConfig { return &s.Rucio }, KeyInfo{Name: "rucio", Type: "object", Default: "as the Python client is configured", Example: `{"config": "/opt/rucio/etc/rucio.cfg"}`,
 			Doc: "How a catalogue is reached; of a site with method rucio that others push to or pull from."}),
 	}}

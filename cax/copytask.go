@@ -260,6 +260,10 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 			d.What = "repair"
 			return say(Call, why, settle)
 		}
+		if dst.Error == nil && remote.tape() && (t.push || dst.Location == noPlace) {
+			d.What = "retry"
+			return say(Do, fmt.Sprintf("the copy at %s was left as an error by other software, and has no files here", to.Name), "")
+		}
 		if dst.Error == nil {
 			return say(Wait, fmt.Sprintf("the copy at %s was left as an error by other software", to.Name),
 				fmt.Sprintf("RetryStalledTransfer of %s frees it when its files have not grown for %s", to.Name, inWords(env.Policy.StalledAfter)))
@@ -284,6 +288,15 @@ func (t copyTask) decideClaimed(env *Env, d Decision, dst *rundb.Copy, to *Site,
 		return d
 	}
 	c := dst.Claim
+	if c == nil && t.push && to.tape() && !dst.Created.IsZero() && now.Sub(dst.Created) >= env.Policy.StalledAfter {
+		// No task can look at files of it: there are none but those on tape, which stay.
+		d.What = "take over"
+		return say(Do, fmt.Sprintf("the copy at %s was begun %s ago by software that holds no claim", to.Name, inWords(now.Sub(dst.Created))), "")
+	}
+	if c == nil && t.push && to.tape() {
+		d.Until = dst.Created.Add(env.Policy.StalledAfter)
+		return say(Wait, fmt.Sprintf("the copy at %s is under way by software that holds no claim", to.Name), fmt.Sprintf("it is begun anew %s after its begin", inWords(env.Policy.StalledAfter)))
+	}
 	if c == nil {
 		return say(Wait, fmt.Sprintf("the copy at %s is under way by software that holds no claim", to.Name),
 			fmt.Sprintf("RetryStalledTransfer frees it when its files have not grown for %s", inWords(env.Policy.StalledAfter)))
@@ -343,11 +356,17 @@ func (t copyTask) carrier(remote *Site) carrier {
 	if t.methods != nil && !slices.Contains(t.methods, remote.Method) {
 		return nil
 	}
+	if remote.Method == MethodTSM && !remote.tape() {
+		return nil
+	}
 	return carrierOf(remote.Method)
 }
 
 // unserved says why a remote has no carrier.
 func (t copyTask) unserved(remote *Site) string {
+	if remote.Method == MethodTSM && !remote.tape() {
+		return fmt.Sprintf("%s has the method %q and is no tape server: it copies to tape itself", remote.Name, remote.Method)
+	}
 	if carrierOf(remote.Method) == nil {
 		return fmt.Sprintf("%s has the method %q, by which nothing can be copied", remote.Name, remote.Method)
 	}

@@ -84,6 +84,10 @@ func (e *Env) discounts(c *rundb.Copy, v verdict, now time.Time) string {
 		return "no master says which checksum is right"
 	case sum != v.sum:
 		return fmt.Sprintf("its checksum is not that of the master (%s)", v.by)
+	case site.tape() && c.Error != nil:
+		return fmt.Sprintf("the last look at tape failed: %s", c.Error.Text)
+	case site.tape() && c.VerifiedAt.IsZero():
+		return "nobody has seen all of its files on tape"
 	case c.VerifiedAt.IsZero():
 		return "it was never verified"
 	case c.VerifiedAt.After(now):

@@ -11,6 +11,7 @@ import (
 	"github.com/cax-go/cax/rucio"
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
+	"github.com/cax-go/cax/tsm"
 )
 
 // Classes of failures, as they stand in a copy's error.class. Programs may
@@ -31,6 +32,8 @@ const (
 	ClassInvalid     = "invalid"     // names or settings that cannot be used
 	ClassQuota       = "quota"       // the account may not store more there
 	ClassUnavailable = "unavailable" // the storage element takes nothing now
+	ClassConfig      = "config"      // a program that is needed is not there, or not set up
+	ClassPending     = "pending"     // the tape server keeps an interrupted restore that has to go first
 	ClassInterrupted = "interrupted" // the program was told to stop
 	ClassOther       = "other"
 )
@@ -71,6 +74,20 @@ func classify(err error) string {
 		{rucio.ErrUnsupported, ClassUnsupported},
 		{rucio.ErrInvalid, ClassInvalid},
 		{rucio.ErrExist, ClassInvalid},
+		{tsm.ErrAuth, ClassAuth},
+		{tsm.ErrNotInstalled, ClassConfig},
+		{tsm.ErrConfig, ClassConfig},
+		{tsm.ErrStalled, ClassStalled},
+		{tsm.ErrNoSpace, ClassSpace},
+		{tsm.ErrTransient, ClassTransient},
+		{tsm.ErrPending, ClassPending},
+		{tsm.ErrPrompt, ClassConfig},
+		{tsm.ErrIncomplete, ClassSource},
+		{tsm.ErrNotExist, ClassMissing},
+		{tsm.ErrPermission, ClassPermission},
+		{tsm.ErrUnsupported, ClassUnsupported},
+		{tsm.ErrInvalid, ClassInvalid},
+		{tsm.ErrExist, ClassInvalid},
 		{context.Canceled, ClassInterrupted},
 	} {
 		if errors.Is(err, k.kind) {
@@ -92,7 +109,7 @@ func ofBytes(class string) bool {
 // whole: the next dataset would meet it too.
 func ofRemote(class string) bool {
 	switch class {
-	case ClassHostKey, ClassAuth, ClassTransient, ClassStalled, ClassSpace:
+	case ClassHostKey, ClassAuth, ClassTransient, ClassStalled, ClassSpace, ClassConfig, ClassPending:
 		return true
 	}
 	return false

@@ -14,6 +14,7 @@ import (
 	"github.com/cax-go/cax/transfer/gfal"
 	"github.com/cax-go/cax/transfer/gfal/gfaltest"
 	"github.com/cax-go/cax/transfer/transfertest"
+	"github.com/cax-go/cax/tsm/tsmtest"
 	"github.com/google/go-cmp/cmp"
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
@@ -21,6 +22,7 @@ import (
 // TestMain makes this test binary be the programs of gfal2-util when it is called so.
 func TestMain(m *testing.M) {
 	gfaltest.Main()
+	tsmtest.Main()
 	os.Exit(m.Run())
 }
 

@@ -50,7 +50,7 @@ func sameStorage(a, b *Site) bool {
 	switch {
 	case a.Name != "" && b.SameStorageAs == a.Name, b.Name != "" && a.SameStorageAs == b.Name:
 		return true
-	case !overlap(a, b):
+	case a.tape() || b.tape() || !overlap(a, b): // a directory of a tape server is no disk
 		return false
 	case a.Domain == "" || b.Domain == "" || a.Domain == b.Domain:
 		return true

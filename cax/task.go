@@ -42,6 +42,7 @@ func Tasks() []Task {
 		badChecksumTask{},
 		copyTask{methods: caxMethods()},
 		verifyTask{},
+		tapeTask{},
 		permissionTask{},
 		sizeTask{},
 		purgeTask{processed: true},
@@ -83,6 +84,7 @@ type Decision struct {
 	Run    rundb.ID
 	Number int64
 	Name   string
+	Veto   bool      // it is a run of the muon veto, whose numbers repeat
 	Key    rundb.Key // the copy that is, or would be, made or changed
 	From   string    // the source's site; "" if none
 	Why    string    // one sentence
@@ -161,6 +163,9 @@ type Env struct {
 	growths    growths
 	misfits    misfits
 	catalogs   catalogs
+	drives     tapeDrives
+	recalls    recalls
+	taping     pace
 	ruled      pace
 }
 
@@ -189,8 +194,10 @@ func (e *Env) tasks() []Task {
 }
 
 // Close ends the connections to remotes. It does not close the store.
-func (e *Env) Close() error { return errors.Join(e.remotes.close(), e.catalogs.close()) }
+func (e *Env) Close() error {
+	return errors.Join(e.remotes.close(), e.catalogs.close(), e.recalls.close())
+}
 
 func (d *Decision) about(r *rundb.Run) {
-	d.Run, d.Number, d.Name = r.ID, r.Number, r.Name
+	d.Run, d.Number, d.Name, d.Veto = r.ID, r.Number, r.Name, r.Detector == muonVeto
 }

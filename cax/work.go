@@ -202,6 +202,9 @@ func (e *Env) event(ctx context.Context, r *rundb.Run, k rundb.Key, what, why st
 func fields(d Decision) []zap.Field {
 	f := []zap.Field{zap.String("task", d.Task), zap.Int64("run", d.Number), zap.String("name", d.Name),
 		zap.String("type", string(d.Key.Type)), zap.String("site", d.Key.Host)}
+	if d.Veto {
+		f = append(f, zap.String("detector", muonVeto))
+	}
 	if d.From != "" {
 		f = append(f, zap.String("from", d.From))
 	}

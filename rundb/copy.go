@@ -52,6 +52,7 @@ type Copy struct {
 	RuleInfo          []string
 	Replicas          []Replica // of a copy in a Rucio catalogue, one for each RSE that was looked at
 	Content           string    // sum, in the original's form, of the dataset whose files were found to be these; for copies whose checksum has another form
+	Archive           string    // description of the archive run whose copies on tape these are; "": another, or unknown
 	Claim             *Claim
 	VerifiedAt        time.Time
 	Evidence          Evidence
@@ -81,6 +82,7 @@ const (
 	Disk   Evidence = "disk"   // re-read from the medium, page cache dropped
 	Cached Evidence = "cached" // re-read, perhaps from the page cache
 	Stream Evidence = "stream" // hashed while it was written
+	Listed Evidence = "listed" // names and sizes were seen on tape, contents not
 )
 
 // A ClaimKind tells what the holder of a claim does.

@@ -87,6 +87,7 @@ func decodeCopy(d bson.Raw) Copy {
 		RuleInfo:          asStrings(lookup(d, "rule_info")),
 		Replicas:          decodeReplicas(lookup(d, "replicas")),
 		Content:           asString(lookup(d, "content")),
+		Archive:           asString(lookup(d, "archive")),
 		VerifiedAt:        asTime(lookup(d, "verified_at")),
 		Evidence:          Evidence(asString(lookup(d, "evidence"))),
 		ChecksumAlgorithm: asString(lookup(d, "checksum_algorithm")),

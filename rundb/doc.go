@@ -28,9 +28,10 @@
 //	rse, rule_info      lists of strings              Rucio tasks
 //	replicas            list of documents             Rucio tasks
 //	content             string                        Rucio tasks
+//	archive             string                        copies to tape
 //	claim               document, see [Claim]         this module
 //	verified_at         date                          this module
-//	evidence            "stream" "cached" "disk"      this module
+//	evidence            "stream" "cached" "disk" "listed"  this module
 //	checksum_algorithm  string, missing = sha512      this module
 //	files               int                           this module
 //	in_place            bool                          this module

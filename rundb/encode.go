@@ -101,6 +101,7 @@ func (c *Copy) BSON() bson.D {
 		d = append(d, bson.E{Key: "replicas", Value: ReplicasBSON(c.Replicas)})
 	}
 	text("content", c.Content)
+	text("archive", c.Archive)
 	if !c.VerifiedAt.IsZero() {
 		d = append(d, bson.E{Key: "verified_at", Value: date(c.VerifiedAt)})
 	}

@@ -20,8 +20,13 @@ type Options struct {
 	File    string    // appended to; "": none
 
 	// RunFile names a further file for the lines about one run, which is appended to;
-	// it is asked once for each run. Folders are made. nil: there is none.
+	// it is asked once for each run. Folders are made. The number is 0 for runs of the
+	// muon veto, whose numbers repeat. nil: there is none.
 	RunFile func(number int64, name string) string
+
+	// RunPlain makes the lines of these files sentences with a time in front, as Python's
+	// logging writes them, whatever Format says.
+	RunPlain bool
 }
 
 // Formats are the known values of Options.Format.
@@ -68,7 +73,11 @@ func Open(o Options) (log *zap.Logger, close func() error, err error) {
 	}
 	if o.RunFile != nil {
 		runs := &runFiles{name: o.RunFile, paths: map[string]string{}, open: map[string]*os.File{}}
-		core = zapcore.NewTee(lines, &runCore{LevelEnabler: level, enc: enc, files: runs})
+		own := enc
+		if o.RunPlain {
+			own = newPlainEncoder()
+		}
+		core = zapcore.NewTee(lines, &runCore{LevelEnabler: level, enc: own, files: runs})
 		closers = append(closers, runs)
 	}
 	return zap.New(core, zap.WithClock(utcClock{zapcore.DefaultClock}), zap.ErrorOutput(zapcore.AddSync(o.Stderr))), close, nil

@@ -34,14 +34,19 @@ func (c *runCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 
 func (c *runCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	all := append(c.fields[:len(c.fields):len(c.fields)], fields...)
-	number, name := int64(0), ""
+	number, name, veto := int64(0), "", false
 	for i := range all {
 		switch f := &all[i]; {
 		case f.Key == "run" && f.Type == zapcore.Int64Type:
 			number = f.Integer
 		case f.Key == "name" && f.Type == zapcore.StringType:
 			name = f.String
+		case f.Key == "detector" && f.Type == zapcore.StringType:
+			veto = f.String == "muon_veto"
 		}
+	}
+	if veto {
+		number = 0
 	}
 	if name == "" {
 		return nil

@@ -24,6 +24,9 @@ type Program struct {
 	Adjust  func(*cli.Context, *cax.Config) error    // as Need has it
 	Select  func(*cli.Context, *cax.Selection) error // as Need has it
 	RunFile func(*cli.Context, int64, string) string // as Need has it
+
+	// RunPlain: the files of RunFile hold sentences, as Python's logging writes them.
+	RunPlain bool
 }
 
 // Daemon is the action of a binary without a command: the daemon of one site, or
@@ -34,7 +37,7 @@ func Daemon(p Program) cli.ActionFunc {
 			return command.Usagef("--log-format json makes the log so", "--json prints results, and the daemon has none")
 		}
 		s, err := Open(c, Need{Config: true, Site: true, Store: true, Write: true, Runs: AnyRuns, Daemon: true, LogFile: p.LogFile,
-			Adjust: p.Adjust, Select: p.Select, RunFile: p.RunFile})
+			Adjust: p.Adjust, Select: p.Select, RunFile: p.RunFile, RunPlain: p.RunPlain})
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,9 @@ type Need struct {
 	// RunFile gives the file for the lines of the log about one run; nil: there is none.
 	RunFile func(c *cli.Context, number int64, name string) string
 
+	// RunPlain: the files of RunFile hold sentences, as Python's logging writes them.
+	RunPlain bool
+
 	// LogFile is the log file if --log-file does not name one; "": none.
 	LogFile string
 }
@@ -165,7 +168,7 @@ func (s *Session) openLog(c *cli.Context, n Need, stderr io.Writer) error {
 	if s.DryRun {
 		file = ""
 	}
-	o := logging.Options{Program: c.App.Name, Level: c.String("log"), Format: c.String("log-format"), Stderr: stderr, File: file}
+	o := logging.Options{Program: c.App.Name, Level: c.String("log"), Format: c.String("log-format"), Stderr: stderr, File: file, RunPlain: n.RunPlain}
 	if n.RunFile != nil && !s.DryRun {
 		o.RunFile = func(number int64, name string) string { return n.RunFile(c, number, name) }
 	}
