@@ -260,7 +260,7 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 			d.What = "repair"
 			return say(Call, why, settle)
 		}
-		if dst.Error == nil && remote.tape() && (t.push || dst.Location == noPlace) {
+		if dst.Error == nil && (t.push && remote.faraway() || remote.tape() && dst.Location == noPlace) {
 			d.What = "retry"
 			return say(Do, fmt.Sprintf("the copy at %s was left as an error by other software, and has no files here", to.Name), "")
 		}
@@ -288,12 +288,12 @@ func (t copyTask) decideClaimed(env *Env, d Decision, dst *rundb.Copy, to *Site,
 		return d
 	}
 	c := dst.Claim
-	if c == nil && t.push && to.tape() && !dst.Created.IsZero() && now.Sub(dst.Created) >= env.Policy.StalledAfter {
-		// No task can look at files of it: there are none but those on tape, which stay.
+	if c == nil && t.push && to.faraway() && !dst.Created.IsZero() && now.Sub(dst.Created) >= env.Policy.StalledAfter {
+		// No task can look at files of it: there are none but those on tape or in the catalogue, which stay.
 		d.What = "take over"
 		return say(Do, fmt.Sprintf("the copy at %s was begun %s ago by software that holds no claim", to.Name, inWords(now.Sub(dst.Created))), "")
 	}
-	if c == nil && t.push && to.tape() {
+	if c == nil && t.push && to.faraway() {
 		d.Until = dst.Created.Add(env.Policy.StalledAfter)
 		return say(Wait, fmt.Sprintf("the copy at %s is under way by software that holds no claim", to.Name), fmt.Sprintf("it is begun anew %s after its begin", inWords(env.Policy.StalledAfter)))
 	}

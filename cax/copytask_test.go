@@ -199,3 +199,34 @@ func TestFailureBacksOff(t *testing.T) {
 		before = e
 	}
 }
+
+// TestC18Faraway: what other software began in a catalogue, or on tape, and never finished
+// is begun anew, though no files of it can be looked at.
+func TestC18Faraway(t *testing.T) {
+	now := time.Date(2017, 1, 2, 0, 0, 0, 0, time.UTC)
+	for _, method := range []Method{MethodRucio, MethodTSM} {
+		for name, tc := range map[string]struct {
+			status rundb.Status
+			age    time.Duration
+			want   Verb
+		}{
+			"just begun":         {rundb.Transferring, time.Hour, Wait},
+			"begun two days ago": {rundb.Transferring, 48 * time.Hour, Do},
+			"failed":             {rundb.Failed, time.Hour, Do},
+			"to be repeated":     {rundb.RSEReupload, time.Hour, Do},
+			"no quota":           {rundb.RSEQuota, time.Hour, Do},
+		} {
+			t.Run(string(method)+"/"+name, func(t *testing.T) {
+				cfg := &Config{Sites: []*Site{{Name: "A", DirRaw: "/a", DirTSM: "/t", UploadOptions: []string{"far"}}, {Name: "far", Method: method, DirRaw: "/x", RucioUploadRSE: "R"}}}
+				env := NewEnv(cfg, cfg.Sites[0], nil, rundb.Owner{})
+				dst := rundb.Copy{Key: rundb.Key{Type: rundb.Raw, Host: "far"}, Status: tc.status, Location: "n/a", Created: now.Add(-tc.age)}
+				mine := rundb.Copy{Key: rundb.Key{Type: rundb.Raw, Host: "A"}, Status: rundb.Transferred, Location: "/a/" + runName}
+				r := &rundb.Run{Name: runName, Detector: "tpc", Start: now, Data: []rundb.Copy{mine, dst}}
+				d := copyTask{push: true}.decide(env, r, rundb.Key{Type: rundb.Raw}, cfg.Sites[1], now)
+				if d.Verb != tc.want {
+					t.Errorf("%s: %s, want %s", d.Verb, d, tc.want)
+				}
+			})
+		}
+	}
+}

@@ -68,8 +68,9 @@ func (rucioCarrier) holds(env *Env, s *Site, location string) bool {
 	if s == env.Site {
 		return s.Contains(location)
 	}
+	// The original writes noPlace until it has uploaded.
 	_, err := rucio.ParseDID(location)
-	return err == nil
+	return err == nil || location == noPlace || location == ""
 }
 
 func (rucioCarrier) statuses() []rundb.Status {

@@ -29,6 +29,10 @@ func (s *Site) tape() bool {
 	return s.Method == MethodTSM && s.DirTSM == "" && len(s.UploadOptions) == 0 && len(s.DownloadOptions) == 0
 }
 
+// faraway reports whether copies at a site are no files that somebody could look at: they
+// are on tape, or in a catalogue.
+func (s *Site) faraway() bool { return s.tape() || s.Method == MethodRucio }
+
 // tapes are the tape servers that a site copies to or from.
 func (c *Config) tapes(s *Site) []string {
 	names := []string{} // which matches nothing, where nil would match everything
