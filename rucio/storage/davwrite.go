@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"time"
 
 	"github.com/cax-go/cax/transfer"
 )
@@ -106,14 +107,21 @@ func (d *dav) arrived(ctx context.Context, f file, size int64) error {
 }
 
 // sweep removes what is left of a Put that failed. A file of the full size is left
-// alone unless it is known to be ours: it may be complete, or somebody else's.
+// alone unless it is known to be ours: it may be complete, or somebody else's. Servers
+// notice late that a client has gone, so it looks more than once.
 func (d *dav) sweep(ctx context.Context, f file, size int64, ours bool) {
-	if !ours {
-		if i, err := d.stat(ctx, f, nil); err != nil || i.Size >= size && size > 0 {
+	for _, wait := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond} {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		i, err := d.stat(ctx, f, nil)
+		if err == nil && (ours || i.Size < size || size == 0) {
+			_ = d.remove(ctx, f) // the error that counts is known
 			return
 		}
 	}
-	_ = d.remove(ctx, f) // the error that counts is known
 }
 
 // parents makes the directories above a file.

@@ -120,7 +120,8 @@ func (s *xrootd) Rename(ctx context.Context, from, to string) error {
 	var refused *xrd.Error
 	if errors.As(err, &refused) && refused.Code == xrd.NotFound {
 		// It was there a moment ago: it is the parent that is not.
-		if err = s.c.Mkdir(ctx, path.Dir(t.path)); err == nil {
+		err = s.c.Mkdir(ctx, path.Dir(t.path))
+		if err == nil || errors.As(err, &refused) && refused.Code == xrd.ItExists {
 			err = s.c.Rename(ctx, f.path, t.path)
 		}
 	}

@@ -283,7 +283,7 @@ func (s *tools) Rename(ctx context.Context, from, to string) error {
 	case !errors.Is(err, transfer.ErrNotExist):
 		return err
 	}
-	if _, err = s.fs(ctx, "rename", f, 0, "mkdir", "-p", path.Dir(t.path)); err != nil {
+	if _, err = s.fs(ctx, "rename", f, 0, "mkdir", "-p", path.Dir(t.path)); err != nil && !errors.Is(err, transfer.ErrExist) {
 		return err
 	}
 	_, err = s.fs(ctx, "rename", f, 0, "mv", f.path, t.path)

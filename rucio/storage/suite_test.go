@@ -118,33 +118,13 @@ func TestSFTP(t *testing.T) {
 	})
 }
 
-// TestXRootD speaks to a real server, by both of its protocols.
-func TestXRootD(t *testing.T) {
-	d := storagetest.StartXRootD(t, storagetest.XRootDOptions{})
-	for _, scheme := range []string{"root", "dav"} {
-		t.Run(scheme, func(t *testing.T) {
-			addr := map[string]string{"root": d.Root, "dav": d.HTTP}[scheme]
-			p, pfn := at(t, scheme, addr, map[string]string{"root": "//rucio/root/", "dav": "/rucio/dav/"}[scheme])
-			storagetest.Run(t, storagetest.Harness{
-				Open:   func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
-				PFN:    pfn,
-				Hashes: []checksum.Algorithm{checksum.Adler32},
-			})
-		})
-	}
-}
-
-// TestXRootDLogin speaks to a server that wants a login which only its own programs
-// know.
-func TestXRootDLogin(t *testing.T) {
-	d := storagetest.StartXRootD(t, storagetest.XRootDOptions{Login: true})
-	t.Setenv("XrdSecSSSKT", d.KeyTab)
-	t.Setenv("XrdSecPROTOCOL", "sss")
-	p, pfn := at(t, "root", d.Root, "//rucio/")
+// TestRoot speaks to a server in this process.
+func TestRoot(t *testing.T) {
+	srv := storagetest.StartRoot(t)
+	p, pfn := at(t, "root", srv.Addr, "//rucio/")
 	storagetest.Run(t, storagetest.Harness{
-		Open:       func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
-		PFN:        pfn,
-		WholeFiles: true,
-		Hashes:     []checksum.Algorithm{checksum.Adler32},
+		Open:   func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
+		PFN:    pfn,
+		Hashes: []checksum.Algorithm{checksum.Adler32},
 	})
 }

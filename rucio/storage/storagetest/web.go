@@ -85,21 +85,16 @@ func (s *Web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	var data []byte
+	p := path.Clean(r.URL.Path)
 	if r.Method == http.MethodPut {
-		var err error
-		if data, err = s.receive(r); err != nil {
-			return // an upload that was cut off
-		}
+		s.put(w, r, p)
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := path.Clean(r.URL.Path)
 	switch r.Method {
 	case http.MethodHead, http.MethodGet:
 		s.read(w, r, p)
-	case http.MethodPut:
-		s.put(w, r, p, data)
 	case http.MethodDelete:
 		if _, there := s.files[p]; !there && s.Key == "" {
 			w.WriteHeader(http.StatusNotFound)
@@ -120,19 +115,6 @@ func (s *Web) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	}
-}
-
-// receive reads an upload. WebDAV servers keep what they have of one that is cut off.
-func (s *Web) receive(r *http.Request) ([]byte, error) {
-	data, err := io.ReadAll(r.Body)
-	if err != nil && s.Key == "" {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if p := path.Clean(r.URL.Path); s.files[p] == nil {
-			s.store(p, data)
-		}
-	}
-	return data, err
 }
 
 func (s *Web) read(w http.ResponseWriter, r *http.Request, p string) {
@@ -160,18 +142,42 @@ func (s *Web) read(w http.ResponseWriter, r *http.Request, p string) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }
 
-func (s *Web) put(w http.ResponseWriter, r *http.Request, p string, data []byte) {
+// put takes an upload. A WebDAV server makes the file first, and keeps what it has of
+// one that is cut off unless somebody has removed it.
+func (s *Web) put(w http.ResponseWriter, r *http.Request, p string) {
+	if code := s.begin(r, p); code != 0 {
+		w.WriteHeader(code)
+		return
+	}
+	data := make([]byte, max(r.ContentLength, 0))
+	n, err := io.ReadFull(r.Body, data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, there := s.files[p]
+	switch {
+	case err == nil:
+		s.store(p, data)
+		w.WriteHeader(http.StatusCreated)
+	case there && s.Key == "":
+		s.store(p, data[:n])
+	}
+}
+
+// begin makes the file of an upload, or refuses it with a status.
+func (s *Web) begin(r *http.Request, p string) (status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, there := s.files[p]
 	switch parent := path.Dir(p); {
 	case there && !s.Overwrite && r.Header.Get("If-None-Match") == "*":
-		w.WriteHeader(http.StatusPreconditionFailed)
-		return
+		return http.StatusPreconditionFailed
 	case s.Key == "" && !s.MadeParents && !s.dirs[parent] && parent != "/":
-		w.WriteHeader(http.StatusConflict)
-		return
+		return http.StatusConflict
 	}
-	s.store(p, data)
-	w.WriteHeader(http.StatusCreated)
+	if s.Key == "" {
+		s.store(p, nil)
+	}
+	return 0
 }
 
 func (s *Web) mkcol(w http.ResponseWriter, p string) {
