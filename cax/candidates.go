@@ -56,3 +56,21 @@ func bothEnds(ctx context.Context, store *rundb.Store, q rundb.Query, seen map[r
 		}
 	}
 }
+
+// newestFirst yields the runs of a query that are not in seen, each once, and adds them
+// to it.
+func newestFirst(ctx context.Context, store *rundb.Store, q rundb.Query, seen map[rundb.ID]bool) iter.Seq2[*rundb.Run, error] {
+	return func(yield func(*rundb.Run, error) bool) {
+		for r, err := range store.Find(ctx, &q) {
+			if err == nil {
+				if seen[r.ID] {
+					continue
+				}
+				seen[r.ID] = true
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}

@@ -43,6 +43,8 @@ const (
 	AboutTape      = "tape"      // a tape server, and dsmc
 	AboutRSE       = "RSE"
 
+	AboutBatch = "batch system"
+
 	AboutPermissions = "permissions" // of the key permissions
 )
 
@@ -73,6 +75,7 @@ func (e *Env) Check(ctx context.Context) iter.Seq[Finding] {
 		c.runDB(ctx)
 		c.self(ctx)
 		c.permissions()
+		c.batch(ctx)
 		for _, r := range e.checkedRemotes() {
 			if c.over(ctx) {
 				return

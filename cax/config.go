@@ -127,6 +127,9 @@ type Site struct {
 	RucioTransfer    []string    `json:"rucio_transfer"`
 	Rucio            RucioConfig `json:"rucio"`
 	TSM              TapeConfig  `json:"tsm"`
+
+	Batch      BatchConfig      `json:"batch"`
+	Processing ProcessingConfig `json:"processing"`
 }
 
 // Bandwidth bounds the bytes per second over all connections of a site: always,

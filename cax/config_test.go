@@ -309,7 +309,6 @@ func TestNotes(t *testing.T) {
 		{"password where others read it", `{"rundb": {"uri": "mongodb://cax:hunter2@db/run"}, "sites": [{"name": "A"}]}`, "rundb.uri"},
 		{"an old name", `[{"name": "A", "method": "lcg-cp", "hostname": "srm://a"}, {"name": "B", "method": "lcg-cp", "hostname": "srm://b"}]`, "sites[0].method"},
 		{"a bound that gfal cannot keep", `[{"name": "A", "method": "gfal-copy", "hostname": "srm://a", "bandwidth": "1MB/s"}]`, "sites[0].bandwidth"},
-		{"part of a later version", `[{"name": "A", "batch": {"queue": "x"}}]`, "sites[0].batch"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := load(t, tc.text)

@@ -115,6 +115,18 @@ func TestConfigExamples(t *testing.T) {
 					text = `{"policy": {` + pair + `}, "sites": ` + sites("") + `}`
 				case "Keys of `tsm`":
 					text = sites(`, "tsm": {` + pair + `}`)
+				case "Keys of `batch`":
+					rest := ""
+					for key, value := range map[string]string{"system": `"local"`, "folder": `"/data/batch"`} {
+						if key != k.Name {
+							rest += `, "` + key + `": ` + value
+						}
+					}
+					text = sites(`, "batch": {` + pair + rest + `}`)
+				case "Keys of `processing`":
+					text = sites(`, "processing": {` + pair + `}`)
+				case "Keys of an entry of `processors`":
+					return // required together: the example of processors has them
 				case "Keys of `rucio`":
 					text = sites(`, "rucio": {` + pair + `}`)
 				case "Keys of an entry of `rses`":

@@ -25,7 +25,6 @@ func dataTypes() []string { return []string{"raw", "processed", "minitrees", "un
 // siteSection is what a site's object may hold: the original's keys, and ours.
 // The original's may be null.
 func siteSection() *section[Site] {
-	const later = "a part that this version does not have reads it"
 	const shell = "it prepared a shell for the Rucio client, and none is used"
 	text, name, word, file, names := textKind(), nameKind(), wordKind(), fileKind(), listOf("sites", nameKind())
 	names.name = "list of sites"
@@ -102,9 +101,12 @@ func siteSection() *section[Site] {
 			Doc: "Where the catalogue copies uploads to."}),
 		ignored[Site]("rucio_config_p2", shell),
 		ignored[Site]("rucio_config_p3", shell),
-		ignored[Site]("batch", later),
 		field(sectionKind("tsm", tapeSection()), func(s *Site) *TapeConfig { return &s.TSM }, KeyInfo{Name: "tsm", Type: "object", Default: "dsmc of the PATH, archive copies, verified in full", Example: `{"mode": "archive", "verify": "sample"}`,
 			Doc: "How data get to tape and back from this site; at a tape server: where the other site sets none."}),
+		field(sectionKind("batch", batchSection()), func(s *Site) *BatchConfig { return &s.Batch }, KeyInfo{Name: "batch", Type: "object", Default: "none: this site's daemon processes nothing", Example: `{"system": "slurm", "folder": "/data/cax/batch", "partition": "xenon1t"}`,
+			Doc: "The batch system to which processing is submitted."}),
+		field(sectionKind("processing", processingSection()), func(s *Site) *ProcessingConfig { return &s.Processing }, KeyInfo{Name: "processing", Type: "object", Default: "pax and hax, as XENON1T ran them", Example: `{"tries": 3}`,
+			Doc: "What is made from raw data here, and by which programs; for each of pax_versions."}),
 		field(sectionKind("rucio", rucioSection()), func(s *Site) *RucioConfig { return &s.Rucio }, KeyInfo{Name: "rucio", Type: "object", Default: "as the Python client is configured", Example: `{"config": "/opt/rucio/etc/rucio.cfg"}`,
 			Doc: "How a catalogue is reached; of a site with method rucio that others push to or pull from."}),
 	}}

@@ -169,3 +169,6 @@ func (p Policy) WithDefaults() Policy {
 
 // ParseRate reads bytes per second as the configuration has them: "50MB/s", "1GiB".
 func ParseRate(s string) (int64, error) { return parseRate(s) }
+
+// ParseSize reads a number of bytes as the configuration writes it: "4GiB".
+func ParseSize(s string) (int64, error) { return parseSize(s) }

@@ -332,6 +332,9 @@ const (
 )
 
 func (e *Env) liveness(c *rundb.Claim, now time.Time) liveness {
+	if c.Kind == rundb.ClaimProcess && c.Job != "" {
+		return ownerAlive // a job is alive until the batch system says otherwise: see processTask
+	}
 	if gone(c.Owner, e.Owner) {
 		return ownerGone
 	}

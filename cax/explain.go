@@ -36,6 +36,10 @@ func (e *Env) couldBring(ctx context.Context, r *rundb.Run, k rundb.Key, to *Sit
 			}
 		}
 	}
+	if p := (product{typ: k.Type, version: k.Version}); to.makes(k) {
+		p.part, _ = treemakerOf(k.Type)
+		ds = append(ds, processTask{minitrees: p.part != ""}.decide(e.as(to), r, p, now, jobView{err: errNotAsked}))
+	}
 	if c, ok := r.Copy(k); ok && c.Status == rundb.Verifying && to.Wants("AddChecksum") {
 		d, err := verifyTask{}.decide(ctx, e.as(to), r, &c)
 		if err != nil {

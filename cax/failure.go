@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cax-go/cax/checksum"
+	"github.com/cax-go/cax/process"
 	"github.com/cax-go/cax/rucio"
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
@@ -34,12 +35,24 @@ const (
 	ClassUnavailable = "unavailable" // the storage element takes nothing now
 	ClassConfig      = "config"      // a program that is needed is not there, or not set up
 	ClassPending     = "pending"     // the tape server keeps an interrupted restore that has to go first
+	ClassProcessor   = "processor"   // the processor ended with another exit code than 0
+	ClassOutput      = "output"      // the processor's product is missing, empty or was rejected
+	ClassCancelled   = "cancelled"   // the job was cancelled
+	ClassTimeout     = "walltime"    // the job's walltime was over
+	ClassMemory      = "memory"      // the job used more memory than it may
+	ClassNode        = "node"        // the job's node was lost, or the job with it
+	ClassNotStarted  = "not started" // the job ended without having started, as when its log cannot be written
+	ClassRefused     = "refused"     // the batch system does not take the job
+	ClassJob         = "job"         // the job ended, and left no outcome
 	ClassInterrupted = "interrupted" // the program was told to stop
 	ClassOther       = "other"
 )
 
 // classify gives the class of an error of a transfer or a verification.
 func classify(err error) string {
+	if j := (*jobError)(nil); errors.As(err, &j) {
+		return j.class
+	}
 	for _, k := range []struct {
 		kind  error
 		class string
@@ -88,6 +101,12 @@ func classify(err error) string {
 		{tsm.ErrUnsupported, ClassUnsupported},
 		{tsm.ErrInvalid, ClassInvalid},
 		{tsm.ErrExist, ClassInvalid},
+		{process.ErrFailed, ClassProcessor},
+		{process.ErrOutput, ClassOutput},
+		{process.ErrNotExist, ClassMissing},
+		{process.ErrUnavailable, ClassTransient},
+		{process.ErrRefused, ClassRefused},
+		{process.ErrInvalid, ClassInvalid},
 		{context.Canceled, ClassInterrupted},
 	} {
 		if errors.Is(err, k.kind) {

@@ -88,7 +88,11 @@ func (e *Env) origins(ctx context.Context, t Task, cs []Candidates) []origin {
 	seen := map[rundb.ID]bool{}
 	var all []origin
 	for _, c := range cs {
-		all = append(all, origin{c.Remote, t.Plan(ctx, e, bothEnds(ctx, e.Store, c.Query, seen))})
+		ends := bothEnds
+		if e.NewestFirst {
+			ends = newestFirst
+		}
+		all = append(all, origin{c.Remote, t.Plan(ctx, e, ends(ctx, e.Store, c.Query, seen))})
 	}
 	if l, ok := t.(Looker); ok && !e.Only.Named() {
 		all = append(all, origin{"", l.Look(ctx, e)})
@@ -139,7 +143,7 @@ func (e *Env) Explain(ctx context.Context, r *rundb.Run, host string) ([]Explana
 		events = append(events, ev)
 	}
 	var out []Explanation
-	for _, k := range keysOf(r) {
+	for _, k := range append(keysOf(r), e.couldMake(r, host)...) {
 		for _, s := range e.Config.Sites {
 			k.Host = s.Name
 			if host != "" && s.Name != host {
@@ -147,6 +151,9 @@ func (e *Env) Explain(ctx context.Context, r *rundb.Run, host string) ([]Explana
 			}
 			c, ok := r.Copy(k)
 			if host == "" && !ok && s.Dir(k.Type) == "" {
+				continue
+			}
+			if !ok && madeFrom(k.Type) != "" && !slices.Contains(keysOf(r), rundb.Key{Type: k.Type, Version: k.Version}) && !s.makes(k) {
 				continue
 			}
 			x := Explanation{Host: s.Name, Type: k.Type, Version: k.Version}

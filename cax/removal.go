@@ -105,7 +105,10 @@ func (e *Env) keeps(r *rundb.Run) string {
 func readFrom(r *rundb.Run, k rundb.Key) (host string, ok bool) {
 	for i := range r.Data {
 		c := &r.Data[i]
-		if c.Type == k.Type && c.Version == k.Version && c.Claim != nil && c.Claim.Source == k.Host {
+		if c.Claim == nil || c.Claim.Source != k.Host {
+			continue
+		}
+		if c.Type == k.Type && c.Version == k.Version || c.Claim.Kind == rundb.ClaimProcess && madeFrom(c.Type) == k.Type {
 			return c.Host, true
 		}
 	}
@@ -236,6 +239,10 @@ func (m *removal) guards(t Tally) rundb.Guards {
 		return rundb.Guards{}
 	}
 	g := rundb.Guards{Forbid: []rundb.CopyMatch{{Types: []rundb.Type{m.was.Type}, Versions: []string{m.was.Version}, Source: m.was.Host}}}
+	if m.was.Type == rundb.Raw {
+		// Perhaps it is being processed.
+		g.Forbid = append(g.Forbid, rundb.CopyMatch{Types: []rundb.Type{rundb.Processed}, Hosts: []string{m.was.Host}, Statuses: []rundb.Status{rundb.Transferring}, Source: m.was.Host})
+	}
 	for _, s := range t.Good {
 		must := s.Copy.Exactly()
 		must.Checksum, must.VerifiedAt = s.Copy.Checksum, s.Copy.VerifiedAt

@@ -1,6 +1,7 @@
 package cax
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cax-go/cax/rundb"
@@ -15,6 +16,7 @@ type Selection struct {
 
 	Numbers []rundb.Range // only runs with these numbers; nil: any
 	Since   time.Time     // only runs that started then or later; zero: any
+	Tags    []string      // only runs with all of these tags
 }
 
 // Named reports whether runs were named.
@@ -28,6 +30,7 @@ func (s Selection) Narrow(q *rundb.Query) {
 	if s.Since.After(q.From) {
 		q.From = s.Since
 	}
+	q.Tags = append(slices.Clone(q.Tags), s.Tags...)
 	if s.Number != nil {
 		q.Numbers = []rundb.Range{{From: *s.Number, To: *s.Number}}
 		if *s.Number < 0 {

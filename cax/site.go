@@ -19,6 +19,9 @@ func (s *Site) Dir(t rundb.Type) string {
 	case "minitrees":
 		return s.DirMinitrees
 	}
+	if _, ok := treemakerOf(t); ok {
+		return s.DirMinitrees
+	}
 	return ""
 }
 

@@ -45,6 +45,8 @@ func Tasks() []Task {
 		tapeTask{},
 		permissionTask{},
 		sizeTask{},
+		processTask{},
+		processTask{minitrees: true},
 		purgeTask{processed: true},
 		purgeTask{},
 		emptyTrashTask{},
@@ -140,6 +142,27 @@ type Env struct {
 	Once   bool // a single cycle: leases of others are judged by the database's clock
 	DryRun bool // nothing is written, moved or deleted
 
+	// NewestFirst leaves out that every fourth place is for the oldest run that waits.
+	NewestFirst bool
+
+	// Recent, if not zero: of the runs for which nothing was begun yet, only those that
+	// started then or later are processed.
+	Recent time.Time
+
+	// Job is the key of the batch job that this process is, "" if it is none: it works
+	// on what was claimed for that job, in place of submitting it.
+	Job string
+
+	// CPUs is how many cores a processor may use; 0: one.
+	CPUs int
+
+	// Program is the command of cax for this site, without --run, as batch jobs have to
+	// call it; its first word is a path. nil: nothing can be submitted.
+	Program []string
+
+	// Environ are variables for batch jobs beside those of this process, NAME=value.
+	Environ []string
+
 	// Parallel is how many datasets are handled at once per remote. 0: the
 	// remote's setting.
 	Parallel int
@@ -167,6 +190,7 @@ type Env struct {
 	recalls    recalls
 	taping     pace
 	ruled      pace
+	queue      jobQueue
 }
 
 // NewEnv makes the environment of a site. Only Config, Site, Store and Owner are

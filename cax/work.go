@@ -30,6 +30,13 @@ type work struct {
 	// nothing against its bytes.
 	keep rundb.Status
 
+	// leave, if not nil, reports that nothing is recorded about a failure: the claim
+	// stays as it is, for whoever looks after it.
+	leave func(error) bool
+
+	// done, if not nil, is called when the outcome is on record.
+	done func(context.Context) error
+
 	// failed, if not nil, is the status that a failure leaves; nil: error.
 	failed func(error) rundb.Status
 }
@@ -104,11 +111,19 @@ func (w *work) record(ctx context.Context, status rundb.Status, set bson.D, err 
 		if err = w.held.Finish(ctx, set); err == nil {
 			what := map[rundb.Status]string{rundb.Transferred: "transferred", rundb.Verifying: "copied"}[status]
 			w.event(ctx, what, fmt.Sprintf("%s: %s", w.d.What, w.d.Why), w.evidence)
+			if w.done != nil {
+				if err := w.done(ctx); err != nil {
+					return w.error(err)
+				}
+			}
 			return nil
 		}
 		if errors.Is(err, rundb.ErrConflict) {
 			return w.error(fmt.Errorf("%w: %w", ErrLeaseLost, err))
 		}
+	}
+	if w.leave != nil && w.leave(err) {
+		return w.error(err)
 	}
 	now, nerr := w.env.Store.Now(ctx)
 	if nerr != nil {

@@ -95,6 +95,8 @@ const (
 	ClaimVerify ClaimKind = "verify" // the copy's host re-reads
 	ClaimDelete ClaimKind = "delete" // the copy's host deletes it
 	ClaimMove   ClaimKind = "move"   // the copy's host moves it to Claim.Target
+
+	ClaimProcess ClaimKind = "process" // the copy's host makes it from another copy of the run there
 )
 
 // A Claim is the right of one process to work on one copy.
@@ -103,6 +105,7 @@ type Claim struct {
 	Kind      ClaimKind
 	Source    string // host of the copy that is read; "" if none
 	Target    string // for ClaimMove the other place: where the copy goes, and once that is its location, where it was; else ""
+	Job       string // for ClaimProcess the key of the batch job that works, or will work, under it; "" if none
 	Owner     Owner
 	Seq       int64     // raised by each heartbeat
 	Heartbeat time.Time // of the last one, by the database server's clock

@@ -149,6 +149,7 @@ func decodeClaim(k bson.Raw) *Claim {
 		Kind:      ClaimKind(asString(lookup(k, "kind"))),
 		Source:    asString(lookup(k, "source")),
 		Target:    asString(lookup(k, "target")),
+		Job:       asString(lookup(k, "job")),
 		Seq:       asInt(lookup(k, "seq")),
 		Heartbeat: asTime(lookup(k, "heartbeat")),
 		Left:      decodeLeftovers(k),

@@ -162,6 +162,9 @@ func (c *Claim) BSON() bson.D {
 	if c.Target != "" {
 		d = append(d, bson.E{Key: "target", Value: c.Target})
 	}
+	if c.Job != "" {
+		d = append(d, bson.E{Key: "job", Value: c.Job})
+	}
 	return append(d, c.Left.fields()...)
 }
 

@@ -56,6 +56,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(), scrubCommand(),
 			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), mvCommand(), strayCommand(), purgeCommand(), reconcileCommand(),
+			processCommand(), massiveCommand(), jobsCommand(), poolCommand(),
 			dbCommand(), command.VersionCommand("cax"),
 		},
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cax-go/cax/transfer/gfal"
 	"github.com/cax-go/cax/transfer/gfal/gfaltest"
@@ -41,7 +42,15 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, ".home"))
 			e.Setenv("HOSTNAME", "A.example.org")
 			e.Values[listingKey{}] = &map[string]string{}
-			return expandConfigs(e.WorkDir)
+			if err := expandConfigs(e.WorkDir); err != nil {
+				return err
+			}
+			for _, p := range []string{"pax"} { // scripts that stand in for programs
+				if err := os.Chmod(filepath.Join(e.WorkDir, p), 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+			}
+			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":     exits,
@@ -49,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"flip":      flip,
 			"snapshot":  snapshot,
 			"unchanged": unchanged,
+			"waitjobs":  waitJobs,
 		},
 	})
 }
@@ -119,6 +129,22 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	b[len(b)/2] ^= 1
 	ts.Check(os.WriteFile(p, b, 0o644))
 	ts.Check(os.Chtimes(p, st.ModTime(), st.ModTime()))
+}
+
+// waitjobs waits until no job of site A waits or runs.
+func waitJobs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: waitjobs")
+	}
+	for range 600 {
+		ts.Check(ts.Exec("cax", "jobs", "--host", "A", "--all", "--json"))
+		out := ts.ReadFile("stdout")
+		if !strings.Contains(out, `"state":"running"`) && !strings.Contains(out, `"state":"pending"`) && !strings.Contains(out, `"state":"submitting"`) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("jobs do not end:\n%s", ts.ReadFile("stdout"))
 }
 
 type listingKey struct{}

@@ -117,6 +117,17 @@ func Open(c *cli.Context, n Need) (s *Session, err error) {
 	e := cax.NewEnv(s.Config, s.Site, s.Store, owner)
 	e.Log, e.Only, e.DryRun, e.Monitor = s.Log, s.Only, s.DryRun, monitor
 	e.Once, e.Parallel = c.Bool("once") || !n.Daemon, c.Int("parallel")
+	if cpus := c.Int("ncpu"); cpus > 0 {
+		e.CPUs = cpus
+	}
+	if n.Daemon && c.Bool("once") {
+		e.Job = os.Getenv(cax.JobVariable)
+	}
+	if s.Site != nil {
+		if err := s.forJobs(e); err != nil {
+			return s, err
+		}
+	}
 	s.Env = e
 	s.closers = append(s.closers, e.Close)
 	return s, nil
