@@ -163,6 +163,7 @@ func (s *catalogSurvey) onDisk(ctx context.Context, f *cataloged) ([]string, err
 			case errors.Is(err, rucio.ErrNotExist), errors.Is(err, rucio.ErrCorrupt), errors.Is(err, transfer.ErrNotExist):
 				missing++
 				example = err.Error()
+			case errors.Is(err, rucio.ErrUnavailable): // nor does the catalogue have it there
 			case err != nil:
 				return gone, errors.Join(err, o.Close())
 			}

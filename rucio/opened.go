@@ -32,17 +32,15 @@ func OpenDataset(ctx context.Context, d *Downloader, did DID, rse string) (*Open
 	}
 	s := newStores(d.Client, d.Open, d.Storage)
 	o := &OpenedDataset{stores: s, from: &sources{s: s, tape: d.Tape, failed: map[string]int{}}}
-	for r, err := range d.Client.Replicas(ctx, ReplicaQuery{DIDs: []DID{did}, Schemes: schemes(), RSEExpression: rse}) {
-		if err != nil {
-			return nil, errors.Join(err, s.close())
-		}
-		o.files = append(o.files, r)
+	if o.files, err = filesOf(ctx, d.Client, did, rse); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	slices.SortFunc(o.files, func(a, b FileReplicas) int { return strings.Compare(a.Name, b.Name) })
 	return o, nil
 }
 
-// Files are the files of the dataset, by name.
+// Files are the files of the dataset, by name; those too of which there is no replica to
+// be read, which then have no PFNs.
 func (o *OpenedDataset) Files() []FileReplicas { return slices.Clone(o.files) }
 
 // File looks up a file by its name.
@@ -62,7 +60,7 @@ func (o *OpenedDataset) Open(ctx context.Context, name string, offset int64) (io
 	if !ok {
 		return nil, &Error{Op: "open", Thing: name, Kind: ErrNotExist}
 	}
-	r, err := o.from.open(ctx, f, offset, nil)
+	r, err := o.from.open(ctx, f, offset, nil, false)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +93,7 @@ func (v *verifying) Read(p []byte) (int, error) {
 
 // Check asks the storage of the nearest replica of a file whether it is there with the
 // size that the catalogue says. The kind is ErrNotExist if it is not there, ErrCorrupt
-// if its size is another one.
+// if its size is another one, ErrUnavailable if there is no replica to be looked at.
 func (o *OpenedDataset) Check(ctx context.Context, name string) error {
 	f, ok := o.File(name)
 	if !ok {

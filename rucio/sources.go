@@ -80,12 +80,15 @@ func hasPrefix(url, base string) bool { return len(url) > len(base) && url[:len(
 // a way to try.
 func schemes() []string { return storage.Schemes() }
 
-// open reads a file from an offset, and goes on at the next replica where one fails. The
-// reader's used tells afterwards from where bytes came.
-func (s *sources) open(ctx context.Context, r FileReplicas, offset int64, without map[string]bool) (*failover, error) {
-	f := &failover{ctx: ctx, s: s, file: r, at: offset, left: s.of(r, without), used: map[string]bool{}}
+// open reads a file from an offset, and goes on at the next replica where one fails, or,
+// if it is to be alone, does not.
+func (s *sources) open(ctx context.Context, r FileReplicas, offset int64, without map[string]bool, alone bool) (*failover, error) {
+	f := &failover{ctx: ctx, s: s, file: r, at: offset, left: s.of(r, without)}
 	if len(f.left) == 0 {
 		return nil, &Error{Op: "read", Thing: r.DID.String(), Kind: ErrUnavailable, Err: noSource(r, s.tape)}
+	}
+	if alone {
+		f.left = f.left[:1]
 	}
 	return f, f.next(nil)
 }
@@ -108,7 +111,7 @@ type failover struct {
 	file FileReplicas
 	at   int64 // bytes given so far, from the begin of the file
 	left []PFN
-	used map[string]bool
+	gave []string // RSEs that gave bytes
 	now  PFN
 	body io.ReadCloser
 	errs []error
@@ -141,7 +144,6 @@ func (f *failover) next(err error) error {
 			f.body = nil
 			continue
 		}
-		f.used[f.now.RSE] = true
 		return nil
 	}
 }
@@ -153,6 +155,9 @@ func (f *failover) Read(p []byte) (int, error) {
 	for {
 		n, err := f.body.Read(p)
 		f.at += int64(n)
+		if n > 0 && !slices.Contains(f.gave, f.now.RSE) {
+			f.gave = append(f.gave, f.now.RSE)
+		}
 		switch {
 		case n > 0 && err != nil:
 			return n, nil // the error comes again
@@ -169,6 +174,9 @@ func (f *failover) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+// from are the RSEs that bytes came from, in order.
+func (f *failover) from() []string { return f.gave }
 
 func (f *failover) Close() error {
 	if f.body == nil {

@@ -112,6 +112,23 @@ func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	return all, nil
 }
 
+// insist reads a list to its end, and again from the begin where it was cut, as often as
+// requests are sent again.
+func insist[T any](ctx context.Context, c *Client, list func() iter.Seq2[T, error]) ([]T, error) {
+	for failures := 0; ; {
+		all, err := collect(list())
+		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTransient) {
+			return all, err
+		}
+		if failures++; failures > c.cfg.Retries {
+			return nil, err
+		}
+		if err := sleep(ctx, pause(c.cfg.Backoff, failures)); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // A watch cancels a request when a step of it takes too long.
 type watch struct {
 	limit  time.Duration

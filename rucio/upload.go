@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cax-go/cax/checksum"
@@ -26,6 +28,7 @@ type Uploader struct {
 	Open    StorageOpener // nil: storage.Open
 
 	Parallel int         // files at once; 0: 4
+	Journal  string      // folder for what a killed upload was about, see [Uploader.Undo]; "": none is kept
 	Log      *zap.Logger // what an operator should see; nil: none
 }
 
@@ -53,8 +56,8 @@ type UploadFile struct {
 
 	// Size and Sums are what the file has to be: its bytes are compared while they are
 	// read, so that damage at the source is found. Size < 0, and no sums, are not
-	// compared. With an adler32 among the sums a file that is there already is
-	// recognised without reading it here.
+	// compared. A file that is at the RSE already is recognised without reading it here
+	// if there is an adler32 among the sums, and a md5 or an entry in the catalogue.
 	Size int64
 	Sums []checksum.Sum
 }
@@ -101,10 +104,12 @@ type UploadResult struct {
 //
 // It can be killed at any point and called again: files that are at the RSE and right
 // are not sent again, temporary ones of an earlier call are replaced, and what the catalogue has
-// already is left as it is. A second upload of the same files changes nothing. A file
+// already is left as it is. A second upload of the same files changes nothing, unless the
+// rule was to end earlier than a new one would: then it lives as long as that. A file
 // whose name the catalogue knows with another checksum or size is refused with
-// [ErrConflict], and nothing is overwritten; so it is with one that others have at
-// that RSE and that is damaged there but is not ours to mend ([ErrCorrupt]).
+// [ErrConflict], and nothing is overwritten. Neither is a file that the catalogue says
+// is available at that RSE and that is damaged there: that is [ErrCorrupt], and for
+// who may to declare bad. What fails in passing is tried again a few times.
 //
 // Other kinds are ErrQuota where the account may not store as much there,
 // ErrUnavailable where the RSE takes no writes, ErrUnsupported where none of its
@@ -117,6 +122,7 @@ func (u *Uploader) Upload(ctx context.Context, job Upload) (res *UploadResult, e
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, t.journal.close()) }()
 	return t.run(ctx)
 }
 
@@ -129,6 +135,7 @@ type uploading struct {
 	domain   string
 	way      []Protocol // to write, the best first
 	known    map[string]FileReplicas
+	journal  *journal
 	progress Progress
 }
 
@@ -170,25 +177,70 @@ func (u *Uploader) prepare(ctx context.Context, s *stores, job *Upload) (*upload
 	if t.way, err = s.usable(ctx, t.rse, t.domain, OpWrite); err != nil {
 		return nil, err
 	}
+	if err := t.takes(ctx, names); err != nil {
+		return nil, err
+	}
 	if err := t.lookUp(ctx); err != nil {
 		return nil, err
 	}
-	return t, t.afford(ctx)
+	if err := t.afford(ctx); err != nil {
+		return nil, err
+	}
+	t.journal, err = openJournal(u.Journal, job.Dataset, t.rse.Name)
+	return t, err
 }
 
-// lookUp asks the catalogue which of the files it knows, and refuses what is different.
+// takes refuses a dataset that could not get the files in the end.
+func (t *uploading) takes(ctx context.Context, names map[string]bool) error {
+	c, ds := t.s.client, t.job.Dataset
+	info, err := c.DID(ctx, ds)
+	if errors.Is(err, ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Type != Dataset {
+		return &Error{Op: "upload to", Thing: ds.String(), Kind: ErrConflict, Err: fmt.Errorf("it is a %s in the catalogue", strings.ToLower(string(info.Type)))}
+	}
+	if info.Open {
+		return nil
+	}
+	missing := maps.Clone(names)
+	members, err := insist(ctx, c, func() iter.Seq2[DIDEntry, error] { return c.Contents(ctx, ds) })
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		delete(missing, m.Name)
+	}
+	if len(missing) > 0 {
+		return &Error{Op: "upload to", Thing: ds.String(), Kind: ErrConflict, Err: fmt.Errorf("it is closed, and %d of the files are not in it", len(missing))}
+	}
+	return nil
+}
+
+// lookUp asks the catalogue which of the files it knows.
 func (t *uploading) lookUp(ctx context.Context) error {
 	t.known = map[string]FileReplicas{}
 	var dids []DID
+	asked := map[DID]bool{}
 	for i := range t.job.Files {
-		dids = append(dids, t.job.Files[i].did(t.job.Dataset.Scope))
+		d := t.job.Files[i].did(t.job.Dataset.Scope)
+		dids = append(dids, d)
+		asked[d] = true
 	}
 	for part := range slices.Chunk(dids, bulk) {
-		for r, err := range t.s.client.Replicas(ctx, ReplicaQuery{DIDs: part, AllStates: true, Schemes: []string{t.way[0].Scheme}}) {
-			if err != nil {
-				return err
+		found, err := insist(ctx, t.s.client, func() iter.Seq2[FileReplicas, error] {
+			return t.s.client.Replicas(ctx, ReplicaQuery{DIDs: part, AllStates: true, Schemes: []string{t.way[0].Scheme}})
+		})
+		if err != nil {
+			return err
+		}
+		for _, r := range found {
+			if asked[r.DID] { // and is not a file of a dataset of that name
+				t.known[r.Name] = r
 			}
-			t.known[r.Name] = r
 		}
 	}
 	return nil
@@ -209,21 +261,26 @@ func (t *uploading) afford(ctx context.Context) error {
 		}
 		need += st.Size()
 	}
-	if need == 0 {
+	account := t.s.client.Account()
+	if need == 0 || account == "root" { // who needs none
 		return nil
 	}
-	for a, err := range t.s.client.AccountUsage(ctx, t.s.client.Account()) {
-		if errors.Is(err, ErrPermission) || errors.Is(err, ErrNotExist) {
-			return nil // it is said when the rule is made
-		}
-		if err != nil {
-			return err
-		}
-		if a.RSE == t.rse.Name && a.Limit != Unlimited && a.Limit > 0 && a.Left < need {
-			return &Error{Op: "upload to", Thing: "RSE " + t.rse.Name, Kind: ErrQuota,
-				Err:  fmt.Errorf("account %s may store %d bytes more there, and %d are needed", t.s.client.Account(), max(0, a.Left), need),
-				Hint: "ask for more quota, or let rules there end"}
-		}
+	all, err := insist(ctx, t.s.client, func() iter.Seq2[AccountUsage, error] { return t.s.client.AccountUsage(ctx, account) })
+	if errors.Is(err, ErrPermission) || errors.Is(err, ErrNotExist) {
+		return nil // it is said when the rule is made
+	}
+	if err != nil {
+		return err
+	}
+	short := func(err error, hint string) error {
+		return &Error{Op: "upload to", Thing: "RSE " + t.rse.Name, Kind: ErrQuota, Err: err, Hint: hint}
+	}
+	i := slices.IndexFunc(all, func(a AccountUsage) bool { return a.RSE == t.rse.Name })
+	switch {
+	case i < 0 || all[i].Limit == 0:
+		return short(fmt.Errorf("account %s has no quota there", account), "ask for some")
+	case all[i].Limit != Unlimited && all[i].Left < need:
+		return short(fmt.Errorf("account %s may store %d bytes more there, and %d are needed", account, max(0, all[i].Left), need), "ask for more quota, or let rules there end")
 	}
 	return nil
 }
@@ -256,13 +313,16 @@ func (t *uploading) run(ctx context.Context) (*UploadResult, error) {
 	if res.Rule, err = t.tell(ctx, files); err != nil {
 		return nil, err
 	}
-	return res, t.prove(ctx, files)
+	if err := t.prove(ctx, files); err != nil {
+		return nil, err
+	}
+	return res, t.journal.end()
 }
 
 // tell registers verified files: replicas, membership, rule, metadata.
 func (t *uploading) tell(ctx context.Context, files []UploadedFile) (rule string, err error) {
 	c, ds := t.s.client, t.job.Dataset
-	if err := c.AddDID(ctx, NewDID{DID: ds, Type: Dataset}); err != nil && !errors.Is(err, ErrExist) {
+	if err := t.dataset(ctx); err != nil {
 		return "", err
 	}
 	var fresh []NewReplica
@@ -297,18 +357,39 @@ func (t *uploading) tell(ctx context.Context, files []UploadedFile) (rule string
 	return rule, t.describe(ctx, dids)
 }
 
+// dataset makes the dataset, if it is not there.
+func (t *uploading) dataset(ctx context.Context) error {
+	c := t.s.client
+	err := c.AddDID(ctx, NewDID{DID: t.job.Dataset, Type: Dataset})
+	if errors.Is(err, ErrTransient) {
+		// It may have been made and the answer was lost.
+		if _, lost := c.DID(ctx, t.job.Dataset); lost == nil {
+			return nil
+		}
+	}
+	if errors.Is(err, ErrExist) {
+		return nil
+	}
+	return err
+}
+
 // keep sees to a rule of ours that keeps the dataset at the RSE. Made after all replicas
 // are there, it is OK at once.
 func (t *uploading) keep(ctx context.Context) (string, error) {
 	c := t.s.client
 	find := func() (string, error) {
-		for r, err := range c.RulesOf(ctx, t.job.Dataset) {
-			if err != nil {
-				return "", err
+		all, err := insist(ctx, c, func() iter.Seq2[Rule, error] { return c.RulesOf(ctx, t.job.Dataset) })
+		if err != nil {
+			return "", err
+		}
+		for _, r := range all {
+			if r.Account != c.Account() || r.RSEExpression != t.rse.Name {
+				continue
 			}
-			if r.Account == c.Account() && r.RSEExpression == t.rse.Name {
-				return r.ID, nil
+			if endsEarly(r, t.job.Lifetime) {
+				return r.ID, c.SetRuleLifetime(ctx, r.ID, t.job.Lifetime)
 			}
+			return r.ID, nil
 		}
 		return "", nil
 	}
@@ -327,6 +408,15 @@ func (t *uploading) keep(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return ids[0], nil
+}
+
+// endsEarly tells whether a rule ends before one that was made with a lifetime would: one
+// that was deleted is still there for an hour, and refuses that an equal one is made.
+func endsEarly(r Rule, lifetime *time.Duration) bool {
+	if r.ExpiresAt.IsZero() {
+		return false
+	}
+	return lifetime == nil || r.ExpiresAt.Before(r.CreatedAt.Add(*lifetime-time.Minute))
 }
 
 // describe sets metadata: those of columns on the dataset and its files in one request,
@@ -358,10 +448,13 @@ func (t *uploading) describe(ctx context.Context, dids []DID) error {
 // sizes and checksums, each available at the RSE.
 func (t *uploading) prove(ctx context.Context, files []UploadedFile) error {
 	found := map[string]FileReplicas{}
-	for r, err := range t.s.client.Replicas(ctx, ReplicaQuery{DIDs: []DID{t.job.Dataset}, RSEExpression: t.rse.Name}) {
-		if err != nil {
-			return err
-		}
+	all, err := insist(ctx, t.s.client, func() iter.Seq2[FileReplicas, error] {
+		return t.s.client.Replicas(ctx, ReplicaQuery{DIDs: []DID{t.job.Dataset}, RSEExpression: t.rse.Name, AllStates: true})
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
 		found[r.Name] = r
 	}
 	var errs []error
@@ -369,7 +462,7 @@ func (t *uploading) prove(ctx context.Context, files []UploadedFile) error {
 		r, ok := found[f.Name]
 		switch {
 		case !ok:
-			errs = append(errs, &Error{Op: "prove", Thing: f.DID.String(), Kind: ErrCorrupt, Err: errors.New("it is not in the dataset")})
+			errs = append(errs, &Error{Op: "prove", Thing: f.DID.String(), Kind: ErrCorrupt, Err: errors.New("it is not in the dataset, or not at the RSE")})
 		case r.Bytes != f.Bytes || !SameAdler32(r.Adler32, f.Adler32):
 			errs = append(errs, &Error{Op: "prove", Thing: f.DID.String(), Kind: ErrCorrupt,
 				Err: fmt.Errorf("the catalogue says %d bytes, adler32 %s, and it has %d, %s", r.Bytes, r.Adler32, f.Bytes, f.Adler32)})

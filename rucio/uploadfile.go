@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -48,16 +49,27 @@ func (t *uploading) bring(ctx context.Context) ([]UploadedFile, error) {
 	var mu sync.Mutex
 	var out []UploadedFile
 	var errs []error
+	wide, untried := 0, 0
 	for i := range t.job.Files {
 		g.Go(func() error {
 			f := &t.job.Files[i]
+			mu.Lock()
+			if wide > n {
+				untried++
+				mu.Unlock()
+				return nil
+			}
+			mu.Unlock()
 			done, err := t.one(ctx, f)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				errs = append(errs, err)
+				if errs = append(errs, err); ofTheWhole(err) {
+					wide++
+				}
 				return nil
 			}
+			wide = 0
 			out = append(out, *done)
 			t.progress.File(f.Path)
 			return nil
@@ -70,8 +82,17 @@ func (t *uploading) bring(ctx context.Context) ([]UploadedFile, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if untried > 0 {
+		errs = append(errs, fmt.Errorf("%d more files were not tried", untried))
+	}
 	slices.SortFunc(out, func(a, b UploadedFile) int { return strings.Compare(a.Name, b.Name) })
 	return out, errors.Join(errs...)
+}
+
+// ofTheWhole reports whether an error says something of the storage and not of one file:
+// then it is not worth to wait for it two hundred times.
+func ofTheWhole(err error) bool {
+	return errors.Is(err, transfer.ErrTransient) || errors.Is(err, transfer.ErrStalled) || errors.Is(err, transfer.ErrAuth) || errors.Is(err, transfer.ErrNoSpace)
 }
 
 // one brings one file, by the protocols in order until one works.
@@ -82,12 +103,12 @@ func (t *uploading) one(ctx context.Context, f *UploadFile) (*UploadedFile, erro
 	}
 	var errs []error
 	for _, p := range t.way {
-		done, err := t.by(ctx, f, did, p)
+		done, err := t.repeatedly(ctx, f, did, p)
 		if err == nil {
 			return done, nil
 		}
 		errs = append(errs, fmt.Errorf("by %s: %w", p.Scheme, err))
-		if ctx.Err() != nil || errors.Is(err, ErrConflict) || errors.Is(err, checksum.ErrCorrupt) || errors.Is(err, transfer.ErrSourceChanged) || os.IsNotExist(err) {
+		if ctx.Err() != nil || inVain(err) {
 			break // another way would not help
 		}
 	}
@@ -95,6 +116,33 @@ func (t *uploading) one(ctx context.Context, f *UploadFile) (*UploadedFile, erro
 		return nil, ctx.Err()
 	}
 	return nil, &Error{Op: "upload", Thing: did.String() + " to " + t.rse.Name, Kind: kindOfMove(errors.Join(errs...)), Err: errors.Join(errs...)}
+}
+
+// inVain reports whether an error is of the file itself.
+func inVain(err error) bool {
+	return errors.Is(err, ErrConflict) || errors.Is(err, errDamaged) || errors.Is(err, checksum.ErrCorrupt) || errors.Is(err, transfer.ErrSourceChanged) || errors.Is(err, fs.ErrNotExist)
+}
+
+// repeatedly brings a file by one protocol, again where it fails in passing, as often as
+// requests to the catalogue are sent again.
+func (t *uploading) repeatedly(ctx context.Context, f *UploadFile, did DID, p Protocol) (*UploadedFile, error) {
+	cfg := &t.s.client.cfg
+	for failures := 0; ; {
+		done, err := t.by(ctx, f, did, p)
+		if err == nil || ctx.Err() != nil || inVain(err) {
+			return done, err
+		}
+		passing := errors.Is(err, transfer.ErrTransient) || errors.Is(err, transfer.ErrStalled) || errors.Is(err, ErrCorrupt)
+		if failures++; failures > cfg.Retries || !passing {
+			return nil, err
+		}
+		if t.u.Log != nil {
+			t.u.Log.Info("upload of a file is tried again", zap.String("did", did.String()), zap.Int("failures", failures), zap.Error(err))
+		}
+		if err := sleep(ctx, pause(cfg.Backoff, failures)); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // kindOfMove gives the kind, in the terms of this package, of an error of storage or of a
@@ -129,28 +177,40 @@ func (t *uploading) conflict(did DID, f *UploadFile) error {
 		}
 		size = st.Size()
 	}
-	return differs(did, r, size, adlerOf(f.Sums))
+	if r.States[t.rse.Name] == BeingDeleted {
+		return &Error{Op: "upload", Thing: did.String() + " to " + t.rse.Name, Kind: ErrUnavailable, Err: errors.New("it is being deleted there now"), Hint: "try again when it is gone"}
+	}
+	return t.differs(&UploadedFile{DID: did, Bytes: size, Adler32: f.sum(checksum.Adler32), MD5: f.sum(checksum.MD5)})
 }
 
 // differs refuses what is not what the catalogue says of a DID. What is not known is
-// not compared: a size below 0, an adler32 that is "".
-func differs(did DID, r FileReplicas, size int64, adler string) error {
-	if size >= 0 && r.Bytes >= 0 && size != r.Bytes || adler != "" && r.Adler32 != "" && !SameAdler32(adler, r.Adler32) {
-		return &Error{Op: "upload", Thing: did.String(), Kind: ErrConflict,
-			Err:  fmt.Errorf("the catalogue has it with %d bytes and adler32 %s, and this one has %d, %s", r.Bytes, r.Adler32, size, adler),
+// not compared: a size below 0, sums that are "".
+func (t *uploading) differs(f *UploadedFile) error {
+	r, ok := t.known[f.Name]
+	if !ok {
+		return nil
+	}
+	if f.Bytes >= 0 && r.Bytes >= 0 && f.Bytes != r.Bytes || f.Adler32 != "" && r.Adler32 != "" && !SameAdler32(f.Adler32, r.Adler32) ||
+		f.MD5 != "" && r.MD5 != "" && !strings.EqualFold(f.MD5, r.MD5) {
+		return &Error{Op: "upload", Thing: f.DID.String(), Kind: ErrConflict,
+			Err:  fmt.Errorf("the catalogue has it with %d bytes, adler32 %s, md5 %s, and this one has %d, %s, %s", r.Bytes, r.Adler32, r.MD5, f.Bytes, f.Adler32, f.MD5),
 			Hint: "nothing was overwritten; give it another name, or find out which of the two is right"}
 	}
 	return nil
 }
 
-func adlerOf(sums []checksum.Sum) string {
-	for _, s := range sums {
-		if s.Algorithm() == checksum.Adler32 {
+// sum is what a sum has to be; "" if that is not known.
+func (f *UploadFile) sum(a checksum.Algorithm) string {
+	for _, s := range f.Sums {
+		if s.Algorithm() == a {
 			return s.Bare()
 		}
 	}
 	return ""
 }
+
+// errDamaged: the catalogue counts on a file at the RSE, and it is not right there.
+var errDamaged = errors.New("what lies at the RSE is another file, though the catalogue has it there")
 
 // by brings one file by one protocol.
 func (t *uploading) by(ctx context.Context, f *UploadFile, did DID, p Protocol) (*UploadedFile, error) {
@@ -171,12 +231,10 @@ func (t *uploading) by(ctx context.Context, f *UploadFile, did DID, p Protocol) 
 		return nil, err
 	}
 	// Something has the name: the file, or what an earlier call left.
-	want, err := t.measure(ctx, f)
-	if err != nil {
+	if err := t.expect(ctx, f, out); err != nil {
 		return nil, err
 	}
-	out.Bytes, out.Adler32, out.MD5, out.State = want.Size(), want.Sum(checksum.Adler32).Bare(), want.Sum(checksum.MD5).Bare(), Present
-	if err := differs(did, t.known[did.Name], out.Bytes, out.Adler32); t.known[did.Name].Name != "" && err != nil {
+	if err := t.differs(out); err != nil {
 		return nil, err
 	}
 	if there.Size == out.Bytes {
@@ -184,13 +242,16 @@ func (t *uploading) by(ctx context.Context, f *UploadFile, did DID, p Protocol) 
 		if err != nil {
 			return nil, err
 		}
-		if sum == want.Sum(checksum.Adler32) {
+		if SameAdler32(sum.Bare(), out.Adler32) {
 			t.progress.Skipped(out.Bytes)
 			return out, nil
 		}
 	}
-	// It is not the file. The catalogue says that it should be, or does not know it: our
-	// bytes are those that belong there.
+	if t.known[did.Name].States[t.rse.Name] == Available {
+		return nil, &Error{Op: "upload", Thing: pfn, Kind: ErrCorrupt, Err: errDamaged, Hint: "nothing was overwritten; declare the replica bad, so that it is replaced from another or may be uploaded anew"}
+	}
+	// It is not the file, and the catalogue counts on nothing there: our bytes are those
+	// that belong there.
 	if t.u.Log != nil {
 		t.u.Log.Warn("what is at the RSE is not the file, and is replaced", zap.String("rse", t.rse.Name), zap.String("did", did.String()),
 			zap.Int64("bytes", there.Size), zap.Int64("should_be", out.Bytes))
@@ -215,6 +276,30 @@ func (t *uploading) address(ctx context.Context, p Protocol, did DID) (string, e
 		return p.base() + sub, nil
 	}
 	return t.s.client.PFN(ctx, t.rse, p, did)
+}
+
+// expect says what a file has to be at the RSE: what is known of it, else what is read.
+func (t *uploading) expect(ctx context.Context, f *UploadFile, out *UploadedFile) error {
+	out.State = Present
+	if e, ok := t.journal.sent(f); ok {
+		out.Bytes, out.Adler32, out.MD5 = e.Bytes, e.Adler32, e.MD5
+		return nil
+	}
+	_, known := t.known[out.Name]
+	if adler, md5 := f.sum(checksum.Adler32), f.sum(checksum.MD5); f.Size >= 0 && adler != "" && (md5 != "" || known) {
+		out.Bytes, out.Adler32, out.MD5 = f.Size, adler, md5
+		return nil
+	}
+	d, err := t.measure(ctx, f)
+	if err != nil {
+		return err
+	}
+	out.is(d)
+	return nil
+}
+
+func (f *UploadedFile) is(d *checksum.Digest) {
+	f.Bytes, f.Adler32, f.MD5 = d.Size(), d.Sum(checksum.Adler32).Bare(), d.Sum(checksum.MD5).Bare()
 }
 
 // measure reads a local file and compares it with what it has to be.
@@ -255,6 +340,9 @@ func (f *UploadFile) check(d *checksum.Digest) error {
 // put sends a file, verifies it there, and gives it its name.
 func (t *uploading) put(ctx context.Context, st storage.Storage, renames bool, f *UploadFile, out *UploadedFile) error {
 	at := out.PFN
+	if err := t.journal.begin(f, out); err != nil {
+		return err
+	}
 	if renames {
 		at += unfinished
 		if err := st.Remove(ctx, at); err != nil {
@@ -263,22 +351,26 @@ func (t *uploading) put(ctx context.Context, st storage.Storage, renames bool, f
 	}
 	d, err := t.send(ctx, st, f, at)
 	if err == nil {
-		out.Bytes, out.Adler32, out.MD5, out.State = d.Size(), d.Sum(checksum.Adler32).Bare(), d.Sum(checksum.MD5).Bare(), Uploaded
+		out.is(d)
+		out.State = Uploaded
 		err = t.arrived(ctx, st, at, d)
 	}
 	if err == nil {
-		if r, ok := t.known[out.Name]; ok {
-			err = differs(out.DID, r, out.Bytes, out.Adler32)
-		}
+		err = t.differs(out)
 	}
 	if err != nil {
 		// What is not right must not lie there; what is unfinished goes with the next try.
-		return errors.Join(err, st.Remove(context.WithoutCancel(ctx), at))
+		if rerr := st.Remove(context.WithoutCancel(ctx), at); rerr != nil && t.u.Log != nil {
+			t.u.Log.Warn("what is not right was left at the RSE", zap.String("pfn", at), zap.Error(rerr))
+		}
+		return err
 	}
 	if renames {
-		return st.Rename(ctx, at, out.PFN)
+		if err := st.Rename(ctx, at, out.PFN); err != nil {
+			return err
+		}
 	}
-	return nil
+	return t.journal.done(f, out)
 }
 
 // send moves the bytes, and hashes them as they pass.
@@ -313,6 +405,11 @@ func (t *uploading) send(ctx context.Context, st storage.Storage, f *UploadFile,
 	}
 	if d.Size() != info.Size() {
 		return nil, &Error{Op: "read", Thing: f.Path, Kind: transfer.ErrSourceChanged, Err: fmt.Errorf("%d bytes of %d were read", d.Size(), info.Size())}
+	}
+	if now, err := r.Stat(); err != nil {
+		return nil, err
+	} else if now.Size() != info.Size() || !now.ModTime().Equal(info.ModTime()) {
+		return nil, &Error{Op: "read", Thing: f.Path, Kind: transfer.ErrSourceChanged, Err: errors.New("it was written to meanwhile")}
 	}
 	return d, f.check(d)
 }
