@@ -27,7 +27,7 @@ func (d *dav) stat(ctx context.Context, f file, want http.Header) (Info, error) 
 	g := d.watch(ctx, "stat", f)
 	defer g.stop()
 	if d.o.Sign != nil || f.query != "" {
-		return d.statSigned(g.ctx, f)
+		return d.statByGet(g.ctx, f)
 	}
 	resp, err := d.do(g.ctx, call{op: "stat", method: http.MethodHead, file: f, header: want})
 	if err != nil {
@@ -35,14 +35,15 @@ func (d *dav) stat(ctx context.Context, f file, want http.Header) (Info, error) 
 	}
 	discard(resp)
 	if resp.ContentLength < 0 {
-		return Info{}, d.fault("stat", f, transfer.ErrUnsupported, errors.New("the server does not tell the size"))
+		g.alive()
+		return d.statByGet(g.ctx, f) // Apache does not tell the size of an empty file
 	}
 	return info(resp.ContentLength, resp.Header), nil
 }
 
-// statSigned asks for the first byte: a URL that is signed to be read is good for GET
+// statByGet asks for the first byte: a URL that is signed to be read is good for GET
 // alone.
-func (d *dav) statSigned(ctx context.Context, f file) (Info, error) {
+func (d *dav) statByGet(ctx context.Context, f file) (Info, error) {
 	resp, err := d.do(ctx, call{op: "stat", method: http.MethodGet, file: f, sign: Read, header: http.Header{"Range": {"bytes=0-0"}}})
 	if status(err) == http.StatusRequestedRangeNotSatisfiable {
 		return Info{}, nil // there is no first byte

@@ -42,7 +42,8 @@ func (d *dav) Put(ctx context.Context, pfn string, r io.Reader, size int64) erro
 	if err == nil && f.query == "" {
 		err = d.arrived(ctx, f, size)
 	}
-	if err != nil && sent {
+	// An object store shows nothing that is not complete.
+	if err != nil && (sent && !signed || errors.Is(err, transfer.ErrCorrupt)) {
 		cleanup(ctx, func(ctx context.Context) { d.sweep(ctx, f, size, errors.Is(err, transfer.ErrCorrupt)) })
 	}
 	return orEnded(ctx, err)

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"os"
 	"path"
 
 	"github.com/cax-go/cax/transfer"
@@ -19,7 +20,11 @@ func openGfal(pl *place, o *Options) (Storage, error) {
 		}
 		address += service
 	}
-	b, err := gfal.New(address, &gfal.Options{Certificate: o.Proxy})
+	g := gfal.Options{Certificate: o.Proxy}
+	if o.CADir != "" {
+		g.Environ = append(os.Environ(), "X509_CERT_DIR="+o.CADir)
+	}
+	b, err := gfal.New(address, &g)
 	if err != nil {
 		return nil, err
 	}

@@ -2,22 +2,31 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/rucio/storage"
 	"github.com/cax-go/cax/rucio/storage/storagetest"
+	"github.com/cax-go/cax/transfer"
+	"github.com/cax-go/cax/transfer/gfal"
+	"github.com/cax-go/cax/transfer/gfal/gfaltest"
 	"github.com/cax-go/cax/transfer/ssh"
 	"github.com/cax-go/cax/transfer/transfertest"
 )
 
-func TestMain(m *testing.M) { os.Exit(transfertest.Main(m)) }
+// TestMain makes this test binary be the programs of gfal2-util when it is called so.
+func TestMain(m *testing.M) {
+	gfaltest.Main()
+	os.Exit(transfertest.Main(m))
+}
 
 // open opens a storage with limits for tests.
 func open(t *testing.T, p storage.Protocol, o storage.Options) storage.Storage {
@@ -127,4 +136,49 @@ func TestRoot(t *testing.T) {
 		PFN:    pfn,
 		Hashes: []checksum.Algorithm{checksum.Adler32},
 	})
+}
+
+// TestSRM has a stand-in for the programs of gfal2-util.
+func TestSRM(t *testing.T) {
+	t.Setenv("PATH", gfaltest.Install(t, gfal.Programs())+":"+os.Getenv("PATH"))
+	dir := t.TempDir()
+	p := storage.Protocol{Scheme: "srm", Host: "se.example", Port: 8443, Prefix: dir, Impl: "rucio.rse.protocols.gfal.Default",
+		Extended: map[string]any{"web_service_path": "/srm/managerv2?SFN="}}
+	pfn := func(path string) string { return "srm://se.example:8443/srm/managerv2?SFN=" + dir + "/" + path }
+	storagetest.Run(t, storagetest.Harness{
+		Open:   func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
+		PFN:    pfn,
+		Hashes: []checksum.Algorithm{checksum.Adler32, checksum.MD5},
+	})
+}
+
+// TestSRMFiles gives the programs whole files.
+func TestSRMFiles(t *testing.T) {
+	t.Setenv("PATH", gfaltest.Install(t, gfal.Programs())+":"+os.Getenv("PATH"))
+	dir := t.TempDir()
+	s := open(t, storage.Protocol{Scheme: "srm", Host: "se.example", Prefix: dir + "/rse"}, storage.Options{})
+	defer s.Close()
+	pfn := "srm://se.example:8443/srm/managerv2?SFN=" + dir + "/rse/a/b/file"
+	if err := os.WriteFile(dir+"/local", []byte("0123456789"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var sent, got atomic.Int64
+	if err := s.(storage.FilePutter).PutFile(t.Context(), dir+"/local", pfn, func(n int64) { sent.Add(n) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.(storage.FilePutter).PutFile(t.Context(), dir+"/local", pfn, nil); !errors.Is(err, transfer.ErrExist) {
+		t.Errorf("put again: %v", err)
+	}
+	if err := s.(storage.FileGetter).GetFile(t.Context(), pfn, dir+"/back", func(n int64) { got.Add(n) }); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(dir + "/back"); err != nil || string(data) != "0123456789" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if sent.Load() != 10 || got.Load() != 10 {
+		t.Errorf("told of %d bytes sent and %d fetched", sent.Load(), got.Load())
+	}
+	if err := s.(storage.FileGetter).GetFile(t.Context(), pfn+"none", dir+"/none", nil); !errors.Is(err, transfer.ErrNotExist) {
+		t.Errorf("get what is not there: %v", err)
+	}
 }

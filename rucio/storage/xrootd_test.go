@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/cax-go/cax/checksum"
@@ -15,10 +18,81 @@ import (
 
 func real(t *testing.T, o storagetest.XRootDOptions) *storagetest.XRootD {
 	t.Helper()
+	long(t)
+	return storagetest.StartXRootD(t, o)
+}
+
+func long(t *testing.T) {
+	t.Helper()
 	if !transfertest.Long() {
 		t.Skip("CAX_INTEGRATION is not 1")
 	}
-	return storagetest.StartXRootD(t, o)
+}
+
+// TestApache speaks to a real WebDAV server that is strict.
+func TestApache(t *testing.T) {
+	long(t)
+	p, pfn := at(t, "dav", storagetest.StartApache(t), "/rucio/")
+	storagetest.Run(t, storagetest.Harness{
+		Open: func(t *testing.T) storage.Storage { return open(t, p, storage.Options{}) },
+		PFN:  pfn,
+	})
+}
+
+// TestXRootDJudges: what we put there the programs of others read, and the other way
+// round.
+func TestXRootDJudges(t *testing.T) {
+	d := real(t, storagetest.XRootDOptions{})
+	dir := t.TempDir()
+	data := bytes.Repeat([]byte("0123456789abcdef"), 100<<10)
+	if err := os.WriteFile(dir+"/file", data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run := func(argv ...string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			t.Errorf("%q: %v: %s", argv, err, out)
+		}
+	}
+	for _, tc := range []struct {
+		scheme, addr, prefix string
+		get, put             []string // before the two addresses
+	}{
+		{"root", d.Root, "//rucio/root/", []string{"xrdcp", "-s"}, []string{"xrdcp", "-s"}},
+		{"http", d.HTTP, "/rucio/dav/", []string{"davix-get"}, []string{"davix-put"}},
+	} {
+		t.Run(tc.scheme, func(t *testing.T) {
+			for _, program := range []string{tc.get[0], tc.put[0]} {
+				if _, err := exec.LookPath(program); err != nil {
+					transfertest.Missing(t, "xrootd", program+" is not on the PATH", "apt-get install xrootd-client davix")
+				}
+			}
+			p, pfn := at(t, tc.scheme, tc.addr, tc.prefix)
+			s := open(t, p, storage.Options{})
+			defer s.Close()
+			if err := s.Put(t.Context(), pfn("a/ours"), bytes.NewReader(data), int64(len(data))); err != nil {
+				t.Fatal(err)
+			}
+			back := filepath.Join(dir, tc.scheme)
+			run(append(tc.get, pfn("a/ours"), back)...)
+			if got, err := os.ReadFile(back); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s read %d bytes, %v", tc.get[0], len(got), err)
+			}
+			run(append(tc.put, dir+"/file", pfn("a/theirs"))...)
+			r, err := s.Get(t.Context(), pfn("a/theirs"), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("we read %d bytes of what %s put there, %v", len(got), tc.put[0], err)
+			}
+			sum, err := s.(storage.Hasher).Hash(t.Context(), pfn("a/theirs"), checksum.Adler32)
+			if err != nil || sum != adler(data) {
+				t.Errorf("hash: %v, %v", sum, err)
+			}
+		})
+	}
 }
 
 // TestXRootD speaks to a real server, by both of its protocols.

@@ -139,6 +139,9 @@ func (s *Web) read(w http.ResponseWriter, r *http.Request, p string) {
 		r.Header.Del("Range")
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
+	if r.Method == http.MethodHead && len(data) == 0 {
+		return // as Apache does: no length
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }
 

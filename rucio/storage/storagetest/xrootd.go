@@ -83,7 +83,7 @@ xrootd.chksum max 2 adler32
 		if err := os.WriteFile(dir+"/xrootd.cfg", []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		own(t, dir)
+		own(t, dir, "xrootd")
 		d.start()
 		if d.ready(t.Context()) {
 			break
@@ -116,13 +116,13 @@ func (d *XRootD) keys(dir string) string {
 	return fmt.Sprintf("xrootd.seclib libXrdSec.so\nsec.protocol sss -s %s/admin/server.keytab\nsec.protbind * only sss\n", dir)
 }
 
-// own gives the server's files to the account that it runs as.
-func own(t testing.TB, dir string) {
+// own gives a server's files to the account that it runs as, if we are root.
+func own(t testing.TB, dir, account string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return
 	}
-	u, err := user.Lookup("xrootd")
+	u, err := user.Lookup(account)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,16 +172,15 @@ func (d *XRootD) start() {
 
 // ready waits until both ports answer; false if the server ends or never does.
 func (d *XRootD) ready(ctx context.Context) bool {
+	return answers(ctx, d.Root) && answers(ctx, d.HTTP)
+}
+
+// answers waits until a server takes connections; false if it never does.
+func answers(ctx context.Context, addr string) bool {
 	var dialer net.Dialer
-	for range 600 {
-		up := 0
-		for _, addr := range []string{d.Root, d.HTTP} {
-			if c, err := dialer.DialContext(ctx, "tcp", addr); err == nil {
-				c.Close()
-				up++
-			}
-		}
-		if up == 2 {
+	for range 400 {
+		if c, err := dialer.DialContext(ctx, "tcp", addr); err == nil {
+			c.Close()
 			return true
 		}
 		select {
