@@ -255,7 +255,7 @@ func (t copyTask) decide(env *Env, r *rundb.Run, k rundb.Key, remote *Site, now 
 			return say(Do, fmt.Sprintf("%s asks for the upload to be repeated", to.Name), "")
 		}
 		fallthrough
-	case rundb.Failed, rundb.RSEQuota:
+	case rundb.Failed, rundb.Abandoned, rundb.RSEQuota:
 		if why, ok := disputed(env.Config, r, d.Key); ok {
 			d.What = "repair"
 			return say(Call, why, settle)

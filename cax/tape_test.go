@@ -24,12 +24,17 @@ var flatFiles = map[string]string{"XENON1T-0.zip": "alpha", "XENON1T-1.zip": tra
 func newTapeLab(t *testing.T, change ...func(*Config)) *tapeLab {
 	t.Helper()
 	l := &tapeLab{tape: tsmtest.New(t)}
+	script := t.TempDir() + "/env.sh"
+	var text strings.Builder
 	for _, kv := range l.tape.Variables() {
 		name, value, _ := strings.Cut(kv, "=")
-		t.Setenv(name, value)
+		text.WriteString("export " + name + "='" + value + "'\n")
+	}
+	if err := os.WriteFile(script, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	set := func(cfg *Config) {
-		conf := TapeConfig{Program: l.tape.Program()}
+		conf := TapeConfig{Program: l.tape.Program(), Environment: script}
 		for _, s := range cfg.Sites {
 			s.Method, s.DataType, s.TSM = MethodTSM, nil, conf
 			s.DirProcessed = ""

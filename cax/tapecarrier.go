@@ -51,7 +51,8 @@ func (tapeCarrier) holds(env *Env, s *Site, location string) bool {
 	return path.IsAbs(location) && path.Clean(location) != "/" && !strings.ContainsAny(location, "\x00\n\r")
 }
 
-func (tapeCarrier) statuses() []rundb.Status { return nil }
+// statuses: the original's second word for an error, which nobody else looks after.
+func (tapeCarrier) statuses() []rundb.Status { return []rundb.Status{rundb.Abandoned} }
 
 func (tapeCarrier) failed(error) rundb.Status { return rundb.Failed }
 

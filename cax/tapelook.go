@@ -18,7 +18,8 @@ import (
 type taped struct {
 	location string
 	backup   bool         // it is a backup and no archive copy
-	rows     []tsm.Object // below the location
+	rows     []tsm.Object // below the location, those of its archive run if that is known
+	all      []tsm.Object // rows, and those of other archive runs of the same paths
 	prefix   string       // that its files have there; "": their own names
 	files    []tapedFile  // those of the manifest; without one, all that is there
 	missing  []tsm.Difference
@@ -35,18 +36,18 @@ type tapedFile struct {
 // onTape turns rows of queries into what they say about a dataset. m may be nil. A set
 // that the original wrote is called RUN_FILE there; the naming that leaves the least open
 // is taken.
-func onTape(location, run string, m *checksum.Manifest, archive, backup []tsm.Object) *taped {
+func onTape(location, run, description string, m *checksum.Manifest, archive, backup []tsm.Object) *taped {
 	best := &taped{location: location, known: m != nil}
 	if m != nil {
 		best.files = tapeFiles(location, "", m)
 		best.missing = tsm.Uncovered(filesOf(best.files), nil)
 	}
 	for _, s := range []struct {
-		rows   []tsm.Object
-		backup bool
-	}{{archive, false}, {backup, true}} {
+		rows, all []tsm.Object
+		backup    bool
+	}{{described(archive, description), archive, false}, {backup, backup, true}} {
 		for _, prefix := range []string{path.Base(location), run, ""} {
-			t := &taped{location: location, backup: s.backup, rows: s.rows, prefix: prefix, known: m != nil}
+			t := &taped{location: location, backup: s.backup, rows: s.rows, all: s.all, prefix: prefix, known: m != nil}
 			switch {
 			case len(s.rows) == 0:
 				continue
@@ -180,16 +181,17 @@ func (d *tapeDrive) lookAll(ctx context.Context, env *Env, wants []wantedCopy) (
 // lookMany asks for archive copies of many datasets, and for backups of those of which
 // these are not all.
 func (d *tapeDrive) lookMany(ctx context.Context, all []lookedFor) ([]*taped, error) {
-	places := func(which func(int) bool) map[string]string {
-		at := map[string]string{}
+	places := func(which func(int) bool) map[string]bool {
+		at := map[string]bool{}
 		for i, l := range all {
 			if which(i) {
-				at[path.Clean(l.copy.Location)] = l.copy.Archive
+				at[path.Clean(l.copy.Location)] = true
 			}
 		}
 		return at
 	}
-	archive, err := askMany(ctx, places(func(int) bool { return true }), func(q tsm.Query) ([]tsm.Object, error) { return d.client.QueryArchive(ctx, q) })
+	// Of all archive runs: that there are others tells how a file has to be asked for.
+	archive, err := askMany(ctx, places(func(int) bool { return true }), d.client.QueryArchive)
 	if err != nil {
 		return nil, err
 	}
@@ -197,19 +199,16 @@ func (d *tapeDrive) lookMany(ctx context.Context, all []lookedFor) ([]*taped, er
 	rest := map[int]bool{}
 	for i, l := range all {
 		at := path.Clean(l.copy.Location)
-		out[i] = onTape(at, l.run, l.manifest, described(archive[at], l.copy.Archive), nil)
+		out[i] = onTape(at, l.run, l.copy.Archive, l.manifest, archive[at], nil)
 		rest[i] = l.copy.Archive == "" && (out[i].rows == nil || len(out[i].missing) > 0)
 	}
-	backup, err := askMany(ctx, places(func(i int) bool { return rest[i] }), func(q tsm.Query) ([]tsm.Object, error) {
-		q.Description = ""
-		return d.client.QueryBackup(ctx, q)
-	})
+	backup, err := askMany(ctx, places(func(i int) bool { return rest[i] }), d.client.QueryBackup)
 	if err != nil {
 		return nil, err
 	}
 	for i, l := range all {
 		if at := path.Clean(l.copy.Location); rest[i] {
-			out[i] = onTape(at, l.run, l.manifest, archive[at], backup[at])
+			out[i] = onTape(at, l.run, "", l.manifest, archive[at], backup[at])
 		}
 	}
 	return out, nil
@@ -233,9 +232,8 @@ func described(rows []tsm.Object, description string) []tsm.Object {
 // and not one by one.
 const together = 8
 
-// askMany asks for the rows below many places, by place; the descriptions are those of
-// their archive runs, "" for all.
-func askMany(ctx context.Context, places map[string]string, ask func(tsm.Query) ([]tsm.Object, error)) (map[string][]tsm.Object, error) {
+// askMany asks for the rows below many places, by place.
+func askMany(ctx context.Context, places map[string]bool, ask func(context.Context, tsm.Query) ([]tsm.Object, error)) (map[string][]tsm.Object, error) {
 	out := map[string][]tsm.Object{}
 	folders := map[string][]string{}
 	for at := range places {
@@ -244,7 +242,7 @@ func askMany(ctx context.Context, places map[string]string, ask func(tsm.Query) 
 	for folder, ats := range folders {
 		if len(ats) < together {
 			for _, at := range ats {
-				rows, err := ask(tsm.Query{Path: at, Description: places[at]})
+				rows, err := ask(ctx, tsm.Query{Path: at})
 				if err != nil {
 					return nil, err
 				}
@@ -252,13 +250,13 @@ func askMany(ctx context.Context, places map[string]string, ask func(tsm.Query) 
 			}
 			continue
 		}
-		rows, err := ask(tsm.Query{Path: folder})
+		rows, err := ask(ctx, tsm.Query{Path: folder})
 		if err != nil {
 			return nil, err
 		}
 		for _, o := range rows {
 			for at := o.Path; len(at) > len(folder); at = path.Dir(at) {
-				if _, ok := places[at]; ok {
+				if places[at] {
 					out[at] = append(out[at], o)
 					break
 				}

@@ -359,7 +359,7 @@ func planBatch(members []*recalled, backup bool, dest string) []tsm.Recall {
 				}
 			}
 		}
-		for _, o := range m.rows {
+		for _, o := range m.all {
 			if known[o.Path] {
 				rows = append(rows, o)
 			}

@@ -52,7 +52,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		ErrWriter:   stderr,
 		Flags:       append(flags(), massive.Flags("~/tsm_log")...),
 		Before:      command.PrintVersion,
-		Action: session.Daemon(session.Program{LogFile: "massive_tsm.log", RunPlain: true,
+		Action: session.Daemon(session.Program{LogFile: "massive_tsm.log", Parallel: 4, Summary: true, RunPlain: true,
 			Tasks:  func(*cli.Context, *session.Session) ([]cax.Task, error) { return cax.TapeTasks(), nil },
 			Select: func(c *cli.Context, s *cax.Selection) error { return massive.Select(c, s, time.Now()) },
 			RunFile: func(c *cli.Context, number int64, name string) string {
