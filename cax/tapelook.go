@@ -147,16 +147,6 @@ func bytesOf(ts []tapedFile) (n int64) {
 	return n
 }
 
-// look asks tape what it has of a copy: archive copies, and if those are not all,
-// backups.
-func (d *tapeDrive) look(ctx context.Context, c *rundb.Copy, run string, m *checksum.Manifest) (*taped, error) {
-	ts, err := d.lookMany(ctx, []lookedFor{{c, run, m}})
-	if err != nil {
-		return nil, err
-	}
-	return ts[0], nil
-}
-
 // A lookedFor dataset is one that tape is asked for.
 type lookedFor struct {
 	copy     *rundb.Copy

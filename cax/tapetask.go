@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/cax-go/cax/checksum"
@@ -25,7 +26,7 @@ func (tapeTask) Name() string { return "AddTSMChecksum" }
 // Queries are paced: so many copies, so often.
 const (
 	tapeLookEvery = 10 * time.Minute
-	tapeLookMost  = 50
+	tapeLookMost  = 1000
 )
 
 func (t tapeTask) Select(env *Env) []Candidates {
@@ -43,20 +44,74 @@ func (t tapeTask) Select(env *Env) []Candidates {
 
 func (t tapeTask) Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error] {
 	m := rundb.CopyMatch{Hosts: env.Config.tapes(env.Site)}
-	return atTime(ctx, env, func(now time.Time) iter.Seq2[Action, error] {
-		asked := 0
-		return eachCopy(runs, m, func(r *rundb.Run, c rundb.Copy) (Action, error) {
+	return func(yield func(Action, error) bool) {
+		now, err := env.Store.Now(ctx)
+		if err != nil {
+			yield(Action{}, err)
+			return
+		}
+		// All that are due are known before the first is looked at: one query shows many.
+		glances := map[string]*tapeGlance{}
+		var all []Action
+		for a, err := range eachCopy(runs, m, func(r *rundb.Run, c rundb.Copy) (Action, error) {
 			a := Action{Decision: t.decide(env, r, &c, now), remote: c.Host}
-			if a.Verb == Do && asked >= tapeLookMost && !env.Only.Named() {
+			if a.Verb != Do {
+				return a, nil
+			}
+			g := glances[c.Host]
+			if g == nil {
+				g = &tapeGlance{}
+				glances[c.Host] = g
+			}
+			if len(g.wants) >= tapeLookMost {
 				a.Verb, a.Why = Wait, "enough copies are looked at in one cycle"
+				return a, nil
 			}
-			if a.Verb == Do {
-				asked++
-				a.apply = func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key) }
-			}
+			g.wants = append(g.wants, wantedCopy{copyOf{r.ID, c.Key}, r, c})
+			a.apply = func(ctx context.Context) error { return t.run(ctx, env, r.ID, c.Key, g) }
 			return a, nil
-		})
-	})
+		}) {
+			if err != nil {
+				if !yield(Action{}, err) {
+					return
+				}
+				continue
+			}
+			all = append(all, a)
+		}
+		for _, a := range all {
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A tapeGlance asks one tape server for many copies at once, when the first of them is
+// looked at. It is safe for concurrent use.
+type tapeGlance struct {
+	wants []wantedCopy
+
+	mu   sync.Mutex
+	seen map[copyOf]*taped // nil: nobody has asked
+	err  error
+}
+
+// of gives what tape has of a copy.
+func (g *tapeGlance) of(ctx context.Context, env *Env, drive *tapeDrive, k copyOf) (*taped, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.seen == nil && g.err == nil {
+		found, err := drive.lookAll(ctx, env, g.wants)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		g.err, g.seen = err, map[copyOf]*taped{}
+		for i, t := range found {
+			g.seen[g.wants[i].copyOf] = t
+		}
+	}
+	return g.seen[k], g.err
 }
 
 func (t tapeTask) decide(env *Env, r *rundb.Run, c *rundb.Copy, now time.Time) Decision {
@@ -91,7 +146,7 @@ func (t tapeTask) decide(env *Env, r *rundb.Run, c *rundb.Copy, now time.Time) D
 }
 
 // run looks at one copy.
-func (t tapeTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key) error {
+func (t tapeTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key, g *tapeGlance) error {
 	r, err := env.Store.Get(ctx, id)
 	if err != nil {
 		return err
@@ -109,9 +164,17 @@ func (t tapeTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key) e
 		return ErrNotNeeded
 	}
 	site, _ := env.Config.Site(k.Host)
-	seen, err := env.SeeTape(ctx, site, r, &c)
+	drive, err := env.drive(ctx, site)
 	if err != nil {
 		return fmt.Errorf("look at %s of %s: %w", k, r, err)
+	}
+	found, err := g.of(ctx, env, drive, copyOf{id, k})
+	if err != nil {
+		return fmt.Errorf("look at %s of %s: %w", k, r, err)
+	}
+	seen, err := env.compareTape(ctx, site, r, &c, found)
+	if err != nil {
+		return err
 	}
 	if !seen.Known {
 		err = &transfer.Error{Op: "query", Place: k.Host, Path: c.Location, Kind: transfer.ErrInvalid, Err: errors.New("there is no manifest that tells which files it should have"),
@@ -122,15 +185,17 @@ func (t tapeTask) run(ctx context.Context, env *Env, id rundb.ID, k rundb.Key) e
 	return t.record(ctx, env, r, &c, d, seen, err, now)
 }
 
-// record notes what was seen. Where tape has some of the files, and not all, the copy is
-// an error, and is sent again by whoever has a good one. Where it shows none, it may be
-// the wrong server that was asked: the status stays, and the copy does not count.
+// record notes what was seen. Where tape has some of the files, and not all can be brought
+// any more, the copy is an error, and is sent again by whoever has a good one. Where it
+// shows none, it may be the wrong server that was asked: the status stays, as that of
+// backups that will expire, and the copy does not count.
 func (tapeTask) record(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Copy, d Decision, seen *OnTape, found error, now time.Time) error {
 	var set bson.D
+	lost := seen.Rows > 0 && seen.lost
 	if found != nil {
 		fail := env.Policy.failure(c.Error, found, now)
 		set = bson.D{{Key: "error", Value: fail.BSON()}}
-		if ofBytes(fail.Class) && seen.Rows > 0 {
+		if lost {
 			set = append(set, bson.E{Key: "status", Value: string(rundb.Failed)})
 		}
 	} else {
@@ -149,8 +214,12 @@ func (tapeTask) record(ctx context.Context, env *Env, r *rundb.Run, c *rundb.Cop
 	case found != nil && (c.Error == nil || c.Error.Text != found.Error()):
 		env.event(ctx, r, c.Key, "failed", found.Error(), bson.D{{Key: "class", Value: classify(found)}, {Key: "rows", Value: int64(seen.Rows)}})
 	}
-	env.Log.Info("looked at tape", append(fields(d), zap.Int("files", seen.Files), zap.Bool("complete", found == nil))...)
-	if found != nil {
+	if found == nil {
+		env.Log.Debug("all files are on tape", append(fields(d), zap.Int("files", seen.Files))...)
+		return nil
+	}
+	env.Log.Warn("tape does not show every file", append(fields(d), zap.Error(found))...)
+	if lost || seen.Rows == 0 {
 		return fmt.Errorf("%s at %s: %w", r, c.Host, found)
 	}
 	return nil
@@ -166,7 +235,8 @@ type OnTape struct {
 	Known  bool   // there is a manifest to compare with
 	Err    error  // what is not as it should be; nil if everything is
 
-	sum checksum.Sum
+	lost bool // some files can not be brought back
+	sum  checksum.Sum
 }
 
 // SeeTape asks a tape server what it has of a copy, and compares names and sizes with the
@@ -176,16 +246,21 @@ func (e *Env) SeeTape(ctx context.Context, tape *Site, r *rundb.Run, c *rundb.Co
 	if err != nil {
 		return nil, err
 	}
-	m, err := e.Store.Manifest(ctx, rundb.ManifestKey{Run: r.ID, Type: c.Type, Version: c.Version})
-	if err != nil && !errors.Is(err, rundb.ErrNotExist) {
-		return nil, err
-	}
-	seen, err := drive.look(ctx, c, r.Name, m)
+	found, err := drive.lookAll(ctx, e, []wantedCopy{{copyOf{r.ID, c.Key}, r, *c}})
 	if err != nil {
 		return nil, err
 	}
-	o := &OnTape{Rows: len(seen.rows), Files: len(seen.files), Bytes: bytesOf(seen.files), Backup: seen.backup, Prefix: seen.prefix, Known: m != nil, Err: seen.gaps(tape.Name)}
-	if m != nil {
+	return e.compareTape(ctx, tape, r, c, found[0])
+}
+
+// compareTape says what was found of a copy.
+func (e *Env) compareTape(ctx context.Context, tape *Site, r *rundb.Run, c *rundb.Copy, t *taped) (*OnTape, error) {
+	o := &OnTape{Rows: len(t.rows), Files: len(t.files), Bytes: bytesOf(t.files), Backup: t.backup, Prefix: t.prefix, Known: t.known, Err: t.gaps(tape.Name), lost: t.known && t.restorable() != nil}
+	if !t.known {
+		return o, nil
+	}
+	m, err := e.Store.Manifest(ctx, rundb.ManifestKey{Run: r.ID, Type: c.Type, Version: c.Version})
+	if err == nil {
 		o.sum, err = m.LegacySum(checksum.SHA512)
 	}
 	return o, err
