@@ -17,6 +17,7 @@ import (
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/transfer/transfertest"
+	"github.com/cax-go/cax/tsm/tsmtest"
 )
 
 // program is the binary under test; it is built when it is first needed.
@@ -28,6 +29,7 @@ var program struct {
 }
 
 func TestMain(m *testing.M) {
+	tsmtest.Main()
 	if code, served := serveFlipped(os.Args); served {
 		os.Exit(code)
 	}
