@@ -31,6 +31,7 @@ func Decode(doc bson.Raw) (*Run, error) {
 	r.End = asTime(lookup(r.raw, "end"))
 	r.User = asString(lookup(r.raw, "user"))
 	r.RawSize = asInt(lookup(r.raw, "raw_size_byte"))
+	r.Corrected = decodeCorrected(r.raw)
 	switch src := lookup(r.raw, "source"); src.Type {
 	case bson.TypeEmbeddedDocument:
 		r.Source = asString(lookup(src.Document(), "type"))
@@ -65,6 +66,34 @@ func Decode(doc bson.Raw) (*Run, error) {
 		return nil, &Error{Op: "decode", What: r.String(), Kind: ErrInvalid, Err: fmt.Errorf("data is not a list but %s", data.Type)}
 	}
 	return r, nil
+}
+
+// decodeCorrected reads the versions of a run's corrections.
+func decodeCorrected(run bson.Raw) map[string]string {
+	p, ok := lookup(run, "processor").DocumentOK()
+	if !ok {
+		return nil
+	}
+	versions, ok := lookup(p, "correction_versions").DocumentOK()
+	if !ok {
+		return nil
+	}
+	elems, err := versions.Elements()
+	if err != nil {
+		return nil
+	}
+	var m map[string]string
+	for _, e := range elems {
+		v := asString(e.Value())
+		if _, ok := m[e.Key()]; ok || v == "" {
+			continue // of two fields of one name the first counts
+		}
+		if m == nil {
+			m = make(map[string]string, len(elems))
+		}
+		m[e.Key()] = v
+	}
+	return m
 }
 
 // decodeCopy reads one element of a run's data, as tolerantly as [Decode].

@@ -38,6 +38,12 @@
 //	permissions         string, digest                SetPermission
 //	error               document, see [CopyError]     this module
 //
+// # Corrections
+//
+// Beside the runs there are collections with the settings of corrections
+// ([Corrections]), which people write. A run keeps the version of each that it has, by
+// the name of the task that applies it ([Run.Corrected], [Query.Uncorrected]).
+//
 // # Claims
 //
 // Whoever wants to make or change a copy first claims it. A claim is one

@@ -3,6 +3,7 @@ package rundb
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -61,8 +62,33 @@ const (
 	Manifests Collection = "manifests"
 )
 
+// The collections of corrections, as the original calls them. They are small, people
+// write them, and the time of a document is its "calculation_time".
+const (
+	Gains                     Collection = "gains"
+	DriftVelocity             Collection = "drift_velocity"
+	NeuralNetwork             Collection = "neural_network"
+	FieldDistortion           Collection = "field_distortion"
+	LightCollectionEfficiency Collection = "light_collection_efficiency"
+	S2XYMap                   Collection = "s2_xy_map"
+)
+
+// Corrections are the collections of corrections.
+func Corrections() []Collection {
+	return []Collection{Gains, DriftVelocity, NeuralNetwork, FieldDistortion, LightCollectionEfficiency, S2XYMap}
+}
+
+// TimeField is the field of its documents that a collection is ordered by.
+func (c Collection) TimeField() string {
+	if slices.Contains(Corrections(), c) {
+		return "calculation_time"
+	}
+	return "time"
+}
+
 // A DocQuery selects documents of a collection beside the runs, in the order of
-// (time, _id). The _ids of one collection are of one type, ObjectId or text.
+// (time, _id), where time is the collection's [Collection.TimeField]; what is no date
+// there comes first, or last. The _ids of one collection are of one type, ObjectId or text.
 type DocQuery struct {
 	Coll      Collection
 	Run       ID        // zero: of any run

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -41,7 +42,9 @@ func (f Format) extension() string {
 
 // collections are those of a run database, in the order in which they are moved:
 // a run comes before what is said about it.
-func collections() []Collection { return []Collection{Runs, Events, Manifests} }
+func collections() []Collection {
+	return append([]Collection{Runs, Events, Manifests}, Corrections()...)
+}
 
 // collectionOf tells from the name of a file what is in it; "" if the name is that
 // of another collection, or of no dump. "runs" is accepted for "runs_new".
@@ -53,10 +56,11 @@ func collectionOf(file string) Collection {
 	default:
 		return ""
 	}
-	switch c := Collection(strings.TrimSuffix(name, ext)); c {
-	case Runs, Events, Manifests:
+	c := Collection(strings.TrimSuffix(name, ext))
+	switch {
+	case slices.Contains(collections(), c):
 		return c
-	case "runs":
+	case c == "runs":
 		return Runs
 	}
 	return ""

@@ -11,14 +11,15 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 // Export writes the whole database into a folder, which is made if it is missing:
-// the runs, the events and the manifests. In JSON formats there is one file per
-// collection ("runs_new.json", as mongoexport writes it, with --collection for
+// the runs, the events and the manifests, and corrections if there are any. In JSON
+// formats there is one file per collection ("runs_new.json", as mongoexport writes it, with --collection for
 // mongoimport); in BSON they lie in a folder that is named as the original's
 // database ("run/runs_new.bson", as mongodump writes it, for mongorestore).
 //
@@ -47,6 +48,15 @@ func (s *Store) Export(ctx context.Context, to string, format Format) (map[Colle
 			return counts, &Error{Op: "export", What: to, Kind: ErrInvalid, Err: err}
 		}
 		for _, c := range collections() {
+			if slices.Contains(Corrections(), c) {
+				empty, err := s.empty(ctx, c)
+				if err != nil {
+					return counts, err
+				}
+				if empty {
+					continue
+				}
+			}
 			files[c] = filepath.Join(dir, string(c)+format.extension())
 		}
 	}
@@ -69,6 +79,14 @@ func (s *Store) Export(ctx context.Context, to string, format Format) (map[Colle
 		errs = append(errs, err)
 	}
 	return counts, errors.Join(errs...)
+}
+
+// empty reports whether a collection beside the runs has no document.
+func (s *Store) empty(ctx context.Context, c Collection) (bool, error) {
+	for _, err := range s.Driver.Docs(ctx, &DocQuery{Coll: c, Limit: 1}) {
+		return false, err
+	}
+	return true, nil
 }
 
 // exportFile writes one collection to a new file.
@@ -118,7 +136,7 @@ func (s *Store) ExportTo(ctx context.Context, to io.Writer, c Collection, format
 	switch c {
 	case Runs:
 		docs = s.Driver.Find(ctx, &Query{OldestFirst: true})
-	case Events, Manifests:
+	case Events, Manifests, Gains, DriftVelocity, NeuralNetwork, FieldDistortion, LightCollectionEfficiency, S2XYMap:
 		docs = s.Driver.Docs(ctx, &DocQuery{Coll: c})
 	default:
 		return 0, &Error{Op: "export", What: string(c), Kind: ErrInvalid, Err: errors.New("there is no such collection")}

@@ -47,9 +47,9 @@ type BulkInserter interface {
 
 // Import adds what mongodump, mongoexport or [Store.Export] wrote: the documents of
 // a file, or of all files of a folder and of the folders in it. A file that is
-// named "events" or "manifests" (.bson, .json, .jsonl, .ndjson, perhaps .gz) holds
-// those, every other single file runs; of a folder "runs_new" (or "runs"), "events"
-// and "manifests" are read. BSON documents are added byte for byte.
+// named as a collection, "events", "manifests", "gains", … (.bson, .json, .jsonl,
+// .ndjson, perhaps .gz), holds that, every other single file runs; of a folder "runs_new"
+// (or "runs") and those are read. BSON documents are added byte for byte.
 //
 // A document that is there already and says the same is fine. One that says
 // something else is left as it is in the database, and is an error that names the
@@ -119,7 +119,7 @@ func dumpFiles(from string, report *ImportReport) (map[Collection][]string, erro
 		}
 	}
 	if len(files) == 0 {
-		return nil, fail(ErrInvalid, errors.New("there is no runs_new, events or manifests in this folder, as .bson or .json: name the file itself"))
+		return nil, fail(ErrInvalid, errors.New("there is no runs_new and no other collection of a run database in this folder, as .bson or .json: name the file itself"))
 	}
 	return files, nil
 }

@@ -130,7 +130,8 @@ func (q *Query) Match(r *Run) bool {
 		!q.Until.IsZero() && (r.Start.IsZero() || !r.Start.Before(q.Until)),
 		slices.ContainsFunc(q.Tags, func(n string) bool { return !tagged(n) }),
 		slices.ContainsFunc(q.NotTags, tagged),
-		q.NoRawSize && r.RawSize != 0:
+		q.NoRawSize && r.RawSize != 0,
+		q.Uncorrected != nil && (r.End.IsZero() || r.Corrected[q.Uncorrected.Task] == q.Uncorrected.Version):
 		return false
 	}
 	return q.MatchCopies(r.Data)

@@ -37,6 +37,10 @@ type Query struct {
 	// NoRawSize asks for runs whose raw_size_byte is unknown.
 	NoRawSize bool
 
+	// Uncorrected, if not nil, asks for runs that have ended, and whose version of a
+	// correction is another one, or none.
+	Uncorrected *Uncorrected
+
 	OldestFirst bool // order by (start, id); default: newest first, which is the reverse
 	Limit       int  // 0: no limit
 }
@@ -45,6 +49,12 @@ type Query struct {
 type Spare struct {
 	Have   CopyMatch
 	Others int
+}
+
+// Uncorrected is a condition on the version of a correction; see [Query].
+type Uncorrected struct {
+	Task    string // the correction, by the task that applies it: a name without dots
+	Version string // the version that is current; not ""
 }
 
 // Missing is a condition on pairs of copies; see [Query].

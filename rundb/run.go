@@ -23,8 +23,15 @@ type Run struct {
 	RawSize  int64  // raw_size_byte
 	Deleted  []bson.Raw
 
+	// Corrected are the versions of the corrections that the run has, by task, as text
+	// (processor.correction_versions); nil: it has none.
+	Corrected map[string]string
+
 	raw bson.Raw
 }
+
+// CorrectionVersions is the field of a run below which each correction's version is.
+const CorrectionVersions = "processor.correction_versions"
 
 var errNeeded = errors.New("name, detector and start are needed")
 

@@ -18,7 +18,7 @@ func dbExportCommand() *cli.Command {
 		Usage:     "write the run database as MongoDB Extended JSON or BSON",
 		UsageText: "cax db export [--format json|relaxed|bson] [--collection C] [PATH]",
 		Description: `Without PATH, or with -, prints one collection, one document a line. PATH is a folder,
-which gets runs, events and manifests, or a file (.json, .bson, with .gz packed), which
+which gets runs, events, manifests and corrections, or a file (.json, .bson, with .gz packed), which
 gets the runs. mongoimport and mongorestore read them, and cax db import. Nothing is
 replaced.
 
@@ -26,7 +26,7 @@ Example:
    cax db export --format bson /backup/dump`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "json", Usage: "`FORMAT`: json keeps every type, relaxed is easier to read, bson is the documents byte for byte"},
-			&cli.StringFlag{Name: "collection", Value: "runs", Usage: "what is printed: `C` is runs, events or manifests"},
+			&cli.StringFlag{Name: "collection", Value: "runs", Usage: "what is printed: `C` is runs, events, manifests, or one of corrections, as gains"},
 		},
 		Action: dbExport,
 	}
@@ -34,10 +34,21 @@ Example:
 
 // collectionFlag reads --collection.
 func collectionFlag(c *cli.Context) (rundb.Collection, error) {
-	if err := session.OneOf(c, "collection", "runs", "events", "manifests"); err != nil {
+	names := map[string]rundb.Collection{"runs": rundb.Runs}
+	valid := []string{"runs"}
+	for _, k := range collections()[1:] {
+		names[string(k)] = k
+		valid = append(valid, string(k))
+	}
+	if err := session.OneOf(c, "collection", valid...); err != nil {
 		return "", err
 	}
-	return map[string]rundb.Collection{"runs": rundb.Runs, "events": rundb.Events, "manifests": rundb.Manifests}[c.String("collection")], nil
+	return names[c.String("collection")], nil
+}
+
+// collections are those of a run database.
+func collections() []rundb.Collection {
+	return append([]rundb.Collection{rundb.Runs, rundb.Events, rundb.Manifests}, rundb.Corrections()...)
 }
 
 func dbExport(c *cli.Context) (err error) {
@@ -82,7 +93,7 @@ func dbExport(c *cli.Context) (err error) {
 		return errors.Join(err, s.Print(counts))
 	}
 	var said []string
-	for _, k := range []rundb.Collection{rundb.Runs, rundb.Events, rundb.Manifests} {
+	for _, k := range collections() {
 		if n, ok := counts[k]; ok {
 			said = append(said, fmt.Sprintf("%d %s", n, k))
 		}

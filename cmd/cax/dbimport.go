@@ -17,8 +17,9 @@ func dbImportCommand() *cli.Command {
 		Name:      "import",
 		Usage:     "add what mongodump, mongoexport or cax db export wrote",
 		UsageText: "cax db import [--collection C] PATH",
-		Description: `PATH is a file, or a folder with runs_new, events and manifests, as .bson or .json,
-perhaps packed (.gz); - reads one collection from standard input. A document that is
+		Description: `PATH is a file, or a folder with runs_new, events, manifests and the collections of corrections
+(gains, drift_velocity, …), as .bson or .json, perhaps packed (.gz); a file that is named
+after one of these holds that, any other holds runs; - reads one collection from standard input. A document that is
 there already and says the same is fine; one that says something else is left as it is
 and is an error. A run database that does not exist is made. An import that was
 interrupted can be repeated.
@@ -26,7 +27,7 @@ interrupted can be repeated.
 Example:
    cax db import --rundb sqlite:/data/runs.db /backup/dump`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "collection", Value: "runs", Usage: "what standard input holds: `C` is runs, events or manifests"},
+			&cli.StringFlag{Name: "collection", Value: "runs", Usage: "what standard input holds: `C` is runs, events, manifests, or one of corrections, as gains"},
 		},
 		Action: dbImport,
 	}
@@ -71,7 +72,7 @@ func printImport(s *session.Session, report *rundb.ImportReport) error {
 		s.Note("ignored: %s holds no collection of a run database", f)
 	}
 	added := map[bool]string{false: "added", true: "would be added"}[s.DryRun]
-	for _, k := range []rundb.Collection{rundb.Runs, rundb.Events, rundb.Manifests} {
+	for _, k := range collections() {
 		n, ok := report.Counts[k]
 		if !ok {
 			continue

@@ -49,7 +49,7 @@ func (d *Driver) Docs(ctx context.Context, q *rundb.DocQuery) iter.Seq2[bson.Raw
 			order = -1
 		}
 		s := search{d: d, coll: d.db.Collection(string(q.Coll)), filter: docFilter(q), batch: docBatch,
-			sort: bson.D{{Key: "time", Value: order}, {Key: "_id", Value: order}}}
+			sort: bson.D{{Key: q.Coll.TimeField(), Value: order}, {Key: "_id", Value: order}}}
 		ids, err := s.ids(ctx, q.Limit)
 		if err != nil {
 			yield(nil, err)
@@ -73,7 +73,7 @@ func docFilter(q *rundb.DocQuery) bson.D {
 		f = append(f, bson.E{Key: "key", Value: bson.D{{Key: "$regex", Value: "^" + regexp.QuoteMeta(q.KeyPrefix)}}})
 	}
 	if !q.From.IsZero() {
-		f = append(f, bson.E{Key: "time", Value: bson.D{{Key: "$gte", Value: date(q.From)}}})
+		f = append(f, bson.E{Key: q.Coll.TimeField(), Value: bson.D{{Key: "$gte", Value: date(q.From)}}})
 	}
 	return f
 }

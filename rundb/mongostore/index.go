@@ -29,7 +29,7 @@ var identity = indexKeys{"name", "detector"}
 // indexes lists what each collection needs.
 func indexes(runs string) map[string][]indexKeys {
 	beside := []indexKeys{{"run", "time", "_id"}, {"time", "_id"}}
-	return map[string][]indexKeys{
+	all := map[string][]indexKeys{
 		runs: {
 			{"start", "_id"},
 			{"number"},
@@ -41,6 +41,17 @@ func indexes(runs string) map[string][]indexKeys {
 		string(rundb.Events):    beside,
 		string(rundb.Manifests): beside,
 	}
+	// "Another version than this" is two ranges of such an index; when all runs have it,
+	// both are short. Corrections themselves are few, and their collections other people's.
+	for _, task := range corrected() {
+		all[runs] = append(all[runs], indexKeys{rundb.CorrectionVersions + "." + task, "end", "number"})
+	}
+	return all
+}
+
+// corrected are the corrections that daemons look for in each cycle, by their tasks.
+func corrected() []string {
+	return []string{"AddGains", "AddDriftVelocity", "SetNeuralNetwork", "SetFieldDistortion", "SetLightCollectionEfficiency", "SetS2xyMap"}
 }
 
 // ensureIndexes makes the indexes that are missing, whatever they are called;

@@ -29,7 +29,7 @@ func TestIndexes(t *testing.T) {
 		}
 		return n
 	}
-	if diff := cmp.Diff(map[string]int{mongostore.DefaultCollection: 6, string(rundb.Events): 2, string(rundb.Manifests): 2}, made()); diff != "" {
+	if diff := cmp.Diff(map[string]int{mongostore.DefaultCollection: 12, string(rundb.Events): 2, string(rundb.Manifests): 2}, made()); diff != "" {
 		t.Errorf("indexes made in a new database (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]int{}, made()); diff != "" {

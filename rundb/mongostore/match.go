@@ -179,6 +179,10 @@ func filter(q *rundb.Query) bson.D {
 	if q.NoRawSize {
 		add(bson.D{noNumber("raw_size_byte")})
 	}
+	if u := q.Uncorrected; u != nil {
+		add(bson.D{{Key: "end", Value: bson.D{{Key: "$exists", Value: true}}},
+			{Key: rundb.CorrectionVersions + "." + u.Task, Value: bson.D{{Key: "$nin", Value: texts([]string{u.Version})}}}})
+	}
 	for i := range q.Copies {
 		add(some(wide(&q.Copies[i])))
 	}

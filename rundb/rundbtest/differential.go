@@ -120,8 +120,8 @@ func (g *gen) operation(t *testing.T) operation {
 		u := g.update()
 		return operation{describe(u), func(d rundb.Driver) error { return d.Update(ctx, u) }}
 	case k < 19:
-		doc := marshal(t, bson.D{e("_id", runID(g.IntN(60))), e("run", runID(g.IntN(4))), e("time", day.Add(time.Duration(g.IntN(5))*time.Second)), e("key", pick(g, "raw//", "raw//a", "processed/v1/", ""))})
-		coll := pick(g, rundb.Events, rundb.Manifests)
+		doc := marshal(t, bson.D{e("_id", runID(g.IntN(60))), e("run", runID(g.IntN(4))), e("time", day.Add(time.Duration(g.IntN(5))*time.Second)), e("calculation_time", day.Add(time.Duration(g.IntN(5))*time.Second)), e("key", pick(g, "raw//", "raw//a", "processed/v1/", ""))})
+		coll := pick(g, rundb.Events, rundb.Manifests, rundb.Gains)
 		return operation{fmt.Sprint("add to ", coll, " ", doc), func(d rundb.Driver) error { return d.Add(ctx, coll, doc) }}
 	}
 	id := runID(g.IntN(12))
@@ -184,7 +184,16 @@ func (g *gen) run() bson.D {
 	if g.maybe(3) {
 		d = with(d, []bson.E{e("raw_size_byte", pick[any](g, nil, int32(0), 5, 5.0, "5", "x"))})
 	}
+	if g.maybe(2) {
+		d = with(d, []bson.E{e("end", pick[any](g, day, bson.A{day}, nil)), g.corrected()})
+	}
 	return with(d, []bson.E{e("odd", everyType())})
+}
+
+// corrected are the versions of corrections that a run has.
+func (g *gen) corrected() bson.E {
+	return pick(g, e("processor", bson.D{e("correction_versions", bson.D{e("AddGains", pick[any](g, "v1", "2", int32(2), 2.0, nil))})}),
+		e("processor", bson.D{e("correction_versions", nil)}), e("processor", nil), e("processor", "text"), e("processor", bson.D{}))
 }
 
 // oldCopy is a record as old software, or this one, may have left it.
@@ -322,7 +331,7 @@ func (g *gen) update() *rundb.Update {
 	case 6:
 		u.Pull = &rundb.Pull{Where: g.match(), Withdraw: g.maybe(2), Twins: g.maybe(2), History: bson.D{e("by", "me"), e("at", g.when())}}
 	case 7:
-		u.Set = pick(g, bson.D{e("tags", bson.A{bson.D{e("name", pick(g, "good", "led"))}})}, bson.D{e("tags", nil)}, bson.D{e("number", int64(g.IntN(12)))},
+		u.Set = pick(g, bson.D{e("end", g.when()), e("processor.correction_versions.AddGains", pick[any](g, "v1", "2", nil))}, bson.D{e("tags", bson.A{bson.D{e("name", pick(g, "good", "led"))}})}, bson.D{e("tags", nil)}, bson.D{e("number", int64(g.IntN(12)))},
 			bson.D{e("reader.ini.write_mode", int32(g.IntN(9))), e("raw_size_byte", int64(5))}, bson.D{e("name.x", 1)}, bson.D{e("trigger.status", nil)},
 			bson.D{e("data", 1)}, bson.D{e("trigger", nil), e("trigger.x", 1)}, bson.D{e("start", g.when())})
 	}
@@ -369,6 +378,9 @@ func (g *gen) query() *rundb.Query {
 	if is[8] && is[10] {
 		q.Spare = &rundb.Spare{Have: g.match(), Others: g.IntN(3)}
 	}
+	if is[9] && is[11] {
+		q.Uncorrected = &rundb.Uncorrected{Task: pick(g, "AddGains", "AddGains", "SetX"), Version: pick(g, "v1", "2")}
+	}
 	if is[10] && is[11] {
 		q.Limit = 1 + g.IntN(4)
 	}
@@ -376,7 +388,7 @@ func (g *gen) query() *rundb.Query {
 }
 
 func (g *gen) docQuery() *rundb.DocQuery {
-	q := &rundb.DocQuery{Coll: pick(g, rundb.Events, rundb.Manifests), Newest: g.maybe(2), Limit: g.IntN(5)}
+	q := &rundb.DocQuery{Coll: pick(g, rundb.Events, rundb.Manifests, rundb.Gains), Newest: g.maybe(2), Limit: g.IntN(5)}
 	if g.maybe(2) {
 		q.Run = runID(g.IntN(4))
 	}

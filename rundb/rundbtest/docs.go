@@ -99,6 +99,14 @@ func testDocs(t *testing.T, d rundb.Driver) {
 	for _, x := range all(t, d.Docs(ctx, &rundb.DocQuery{Coll: rundb.Events, Run: runID(1), Limit: 1})) {
 		wantSameFields(t, first, x)
 	}
+	// Corrections are ordered by the time that people call calculation_time.
+	for i, minute := range []int{7, 9, 8} {
+		must(t, d.Add(ctx, rundb.Gains, marshal(t, bson.D{e("_id", runID(i)), e("calculation_time", day.Add(time.Duration(minute)*time.Minute)), e("time", day), e("function", "2e6")})))
+	}
+	newest := all(t, d.Docs(ctx, &rundb.DocQuery{Coll: rundb.Gains, Newest: true, Limit: 1}))
+	if len(newest) != 1 || newest[0].Lookup("_id").ObjectID() != runID(1) {
+		t.Errorf("the newest correction is %v", newest)
+	}
 	// Texts as _ids are ordered as texts, and more documents come than any batch holds.
 	const n = 300
 	for i := range n {

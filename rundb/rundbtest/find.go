@@ -51,15 +51,19 @@ func findDocs() []bson.D {
 	tag := func(name string) bson.D { return bson.D{e("name", name), e("user", "u"), e("date", day)} }
 	due := func(at any) bson.D { return bson.D{e("class", "network"), e("next_try", at)} }
 	claim := bson.D{e("id", "c1"), e("kind", "push"), e("source", "a"), e("seq", int64(3)), e("heartbeat", day)}
+	ended := e("end", day.Add(time.Hour))
+	corrected := func(version any) bson.E {
+		return e("processor", bson.D{e("DEFAULT", bson.D{e("gains", bson.A{1.0})}), e("correction_versions", bson.D{e("AddGains", version), e("SetX", "v1")})})
+	}
 	return []bson.D{
-		runDoc(1, bson.A{copyDoc("a", e("permissions", "f1")), copyDoc("b", e("status", "error"), e("error", due(day.Add(time.Hour))))}),
-		runDoc(2, bson.A{copyDoc("a", e("in_place", true)), copyDoc("b", e("checksum", "bb"))}, e("tags", bson.A{tag("good"), tag("led")})),
-		runDoc(3, bson.A{copyDoc("a", e("pax_version", absent), e("size", 7.0))}, e("detector", "muon_veto"), e("tags", bson.A{tag("good")})),
-		runDoc(4, bson.A{copyDoc("a", e("type", "processed"), e("pax_version", "v6.1.0")), copyDoc("b", e("type", "processed"), e("pax_version", "v6.2.0"))}),
-		runDoc(5, bson.A{copyDoc("a", e("checksum", nil)), copyDoc("b", e("checksum", "cc"))}, e("raw_size_byte", int64(9))),
-		runDoc(6, nil, e("raw_size_byte", "9")),
+		runDoc(1, bson.A{copyDoc("a", e("permissions", "f1")), copyDoc("b", e("status", "error"), e("error", due(day.Add(time.Hour))))}, ended, corrected("v1")),
+		runDoc(2, bson.A{copyDoc("a", e("in_place", true)), copyDoc("b", e("checksum", "bb"))}, e("tags", bson.A{tag("good"), tag("led")}), ended, corrected("v2")),
+		runDoc(3, bson.A{copyDoc("a", e("pax_version", absent), e("size", 7.0))}, e("detector", "muon_veto"), e("tags", bson.A{tag("good")}), ended),
+		runDoc(4, bson.A{copyDoc("a", e("type", "processed"), e("pax_version", "v6.1.0")), copyDoc("b", e("type", "processed"), e("pax_version", "v6.2.0"))}, e("end", nil)),
+		runDoc(5, bson.A{copyDoc("a", e("checksum", nil)), copyDoc("b", e("checksum", "cc"))}, e("raw_size_byte", int64(9)), e("end", bson.A{day}), corrected(3.0)),
+		runDoc(6, nil, e("raw_size_byte", "9"), ended, e("processor", "text")),
 		runDoc(7, bson.A{}, e("tags", nil), e("raw_size_byte", 0)),
-		runDoc(8, bson.A{copyDoc("a"), copyDoc("b", e("status", "transferring"), e("claim", claim), e("checksum", nil))}),
+		runDoc(8, bson.A{copyDoc("a"), copyDoc("b", e("status", "transferring"), e("claim", claim), e("checksum", nil))}, ended, e("processor", bson.D{e("correction_versions", nil)})),
 		runDoc(9, bson.A{copyDoc("a"), copyDoc("a", e("location", "/data/a/y"), e("creation_time", bson.A{day.Add(time.Minute)}), e("verified_at", bson.A{day.Add(time.Minute)}))}, e("tags", bson.A{})),
 		runDoc(10, bson.A{copyDoc("b", e("status", "error"), e("error", due(nil)), e("pax_version", ""))}, e("number", 10.0)),
 		runDoc(11, bson.A{copyDoc("r", e("checksum", ":1:2"), e("checksum_algorithm", "adler32")), copyDoc("a")}, e("number", int64(11))),
@@ -150,6 +154,11 @@ func testFind(t *testing.T, d rundb.Driver) {
 		{"no copy of unknown size", rundb.Query{NoCopies: []rundb.CopyMatch{{NoSize: true}}}, []int{7, 6, 3, 12}},
 		{"raw size unknown", rundb.Query{NoRawSize: true, Numbers: []rundb.Range{{From: 1, To: 8}}}, []int{8, 7, 4, 3, 2, 1}},
 		{"raw size unknown, with a copy", rundb.Query{NoRawSize: true, Copies: []rundb.CopyMatch{{Hosts: []string{"b"}}}, Numbers: []rundb.Range{{From: 1, To: 8}}}, []int{8, 4, 2, 1}},
+		{"another version of a correction, or none", rundb.Query{Uncorrected: &rundb.Uncorrected{Task: "AddGains", Version: "v1"}}, []int{8, 6, 5, 3, 2}},
+		{"a version that is a number", rundb.Query{Uncorrected: &rundb.Uncorrected{Task: "AddGains", Version: "3"}}, []int{8, 6, 3, 2, 1}},
+		{"the version of another correction", rundb.Query{Uncorrected: &rundb.Uncorrected{Task: "SetX", Version: "v1"}}, []int{8, 6, 3}},
+		{"a correction that no run has", rundb.Query{Uncorrected: &rundb.Uncorrected{Task: "SetY", Version: "v1"}}, []int{8, 6, 5, 3, 2, 1}},
+		{"uncorrected, with a copy and a number", rundb.Query{Uncorrected: &rundb.Uncorrected{Task: "AddGains", Version: "v1"}, Copies: []rundb.CopyMatch{{}}, Numbers: []rundb.Range{{From: 3, To: 6}}}, []int{5, 3}},
 		{"together", rundb.Query{Numbers: []rundb.Range{{From: 1, To: -1}}, Detectors: []string{"tpc"}, From: day, Tags: []string{"good"}, Copies: []rundb.CopyMatch{{Hosts: []string{"b"}}}}, []int{2}},
 	}
 	for _, c := range cases {

@@ -161,10 +161,10 @@ func (m *Memory) Docs(ctx context.Context, q *rundb.DocQuery) iter.Seq2[bson.Raw
 			run, _ := d.Lookup("run").ObjectIDOK()
 			key, _ := d.Lookup("key").StringValueOK()
 			return !q.Run.IsZero() && run != q.Run || !strings.HasPrefix(key, q.KeyPrefix) ||
-				!q.From.IsZero() && at(d) < q.From.UnixMilli()
+				!q.From.IsZero() && at(d, q.Coll) < q.From.UnixMilli()
 		})
 		slices.SortFunc(docs, func(a, b bson.Raw) int {
-			return cmp.Or(cmp.Compare(at(a), at(b)), strings.Compare(idText(a), idText(b)))
+			return cmp.Or(cmp.Compare(at(a, q.Coll), at(b, q.Coll)), strings.Compare(idText(a), idText(b)))
 		})
 		if q.Newest {
 			slices.Reverse(docs)
@@ -181,8 +181,8 @@ func (m *Memory) Docs(ctx context.Context, q *rundb.DocQuery) iter.Seq2[bson.Raw
 	}
 }
 
-func at(d bson.Raw) int64 {
-	t, _ := d.Lookup("time").DateTimeOK()
+func at(d bson.Raw, c rundb.Collection) int64 {
+	t, _ := d.Lookup(c.TimeField()).DateTimeOK()
 	return t
 }
 

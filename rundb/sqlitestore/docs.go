@@ -31,7 +31,7 @@ func (d *Driver) Add(ctx context.Context, coll rundb.Collection, docs ...bson.Ra
 				return &rundb.Error{Op: "add", What: fmt.Sprintf("%s %s", coll, id), Kind: rundb.ErrExist}
 			}
 			run, _ := doc.Lookup("run").ObjectIDOK()
-			at, _ := doc.Lookup("time").DateTimeOK()
+			at, _ := doc.Lookup(coll.TimeField()).DateTimeOK()
 			text, _ := doc.Lookup("key").StringValueOK()
 			if err := tx.exec(`INSERT INTO docs (coll, id, run, time, key, doc) VALUES (?, ?, ?, ?, ?, ?)`,
 				string(coll), key, run[:], at, text, []byte(doc)); err != nil {

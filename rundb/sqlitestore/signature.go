@@ -12,8 +12,8 @@ import (
 
 // A sigCopy is one copy in a signature. Checksum is not the copy's own: it has
 // its length, and is equal within one signature where the checksums are equal.
-// Failed, Sized, InPlace and RawSized were added later: a signature without them may be of a
-// copy that has them, so that only their presence tells something.
+// Failed, Sized, InPlace, RawSized, Running and Corrected were added later: a signature
+// without them may be of a copy that has them, so that only their presence tells something.
 type sigCopy struct {
 	Type      string `json:"t"`
 	Version   string `json:"v,omitempty"`
@@ -28,6 +28,10 @@ type sigCopy struct {
 	Sized       bool   `json:"z,omitempty"` // its size is known
 	InPlace     bool   `json:"i,omitempty"`
 	RawSized    bool   `json:"r,omitempty"` // the raw size of its run is known
+
+	// Of the run, on its first copy.
+	Running   bool              `json:"u,omitempty"` // it has no end
+	Corrected map[string]string `json:"g,omitempty"` // versions of its corrections
 }
 
 // signature reduces the copies of a run to their signature. Equal sets of copies
@@ -72,6 +76,9 @@ func signature(r *rundb.Run) string {
 		}
 		sig[n].Checksum = fmt.Sprintf("%0*d", len(c.Checksum), class[c.Checksum])
 	}
+	if len(sig) > 0 {
+		sig[0].Running, sig[0].Corrected = r.End.IsZero(), r.Corrected
+	}
 	b, err := json.Marshal(sig)
 	if err != nil {
 		panic(err) // strings and booleans always marshal
@@ -90,7 +97,8 @@ func runOf(sig string) (*rundb.Run, error) {
 	if err := json.Unmarshal([]byte(sig), &s); err != nil {
 		return nil, fmt.Errorf("signature %q: %w", sig, err)
 	}
-	r := &rundb.Run{Data: make([]rundb.Copy, len(s))}
+	// It has ended, unless the signature says that it has not.
+	r := &rundb.Run{Data: make([]rundb.Copy, len(s)), End: time.UnixMilli(1)}
 	data := r.Data
 	for i, c := range s {
 		data[i] = rundb.Copy{
@@ -113,6 +121,12 @@ func runOf(sig string) (*rundb.Run, error) {
 		if c.RawSized {
 			r.RawSize = 1
 		}
+		if c.Running {
+			r.End = time.Time{}
+		}
+		if c.Corrected != nil {
+			r.Corrected = c.Corrected
+		}
 	}
 	return r, nil
 }
@@ -120,7 +134,7 @@ func runOf(sig string) (*rundb.Run, error) {
 // onSignatures weakens a query to what signatures can answer: every run that the
 // query selects has a signature that fulfils the result.
 func onSignatures(q *rundb.Query) *rundb.Query {
-	weak := &rundb.Query{NoRawSize: q.NoRawSize}
+	weak := &rundb.Query{NoRawSize: q.NoRawSize, Uncorrected: q.Uncorrected}
 	for _, m := range q.Copies {
 		weak.Copies = append(weak.Copies, weaken(m))
 	}
@@ -154,7 +168,7 @@ func answerable(m rundb.CopyMatch) bool {
 		m.Source == "" && m.Checksum == "" && m.NotPermissions == "" && !m.NoError && !m.NoSize && !m.NotInPlace
 }
 
-// aboutCopies reports whether a query says anything about copies.
+// aboutCopies reports whether a query says anything that signatures hold.
 func aboutCopies(q *rundb.Query) bool {
-	return len(q.Copies)+len(q.NoCopies) > 0 || q.NoRawSize || q.Disagree != nil || q.Missing != nil || q.Spare != nil
+	return len(q.Copies)+len(q.NoCopies) > 0 || q.NoRawSize || q.Uncorrected != nil || q.Disagree != nil || q.Missing != nil || q.Spare != nil
 }
