@@ -55,7 +55,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:      session.Daemon(session.Program{LogFile: "cax.log"}),
 		Commands: []*cli.Command{
 			registerCommand(), statusCommand(), planCommand(), checkCommand(), verifyCommand(), scrubCommand(),
-			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), mvCommand(), strayCommand(), purgeCommand(), reconcileCommand(),
+			manifestCommand(), historyCommand(), explainCommand(), rmCommand(), mvCommand(), tsmCommand(), strayCommand(), purgeCommand(), reconcileCommand(),
 			processCommand(), massiveCommand(), jobsCommand(), poolCommand(),
 			dbCommand(), command.VersionCommand("cax"),
 		},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cax-go/cax/transfer/gfal"
 	"github.com/cax-go/cax/transfer/gfal/gfaltest"
+	"github.com/cax-go/cax/tsm/tsmtest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -24,6 +25,7 @@ import (
 // TestMain makes this test binary be cax, or a program of gfal2-util, when it is called
 // so.
 func TestMain(m *testing.M) {
+	tsmtest.Main()
 	programs := map[string]func(){"cax": main}
 	for _, p := range gfal.Programs() {
 		programs[p] = gfaltest.Main
@@ -42,6 +44,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, ".home"))
 			e.Setenv("HOSTNAME", "A.example.org")
 			e.Values[listingKey{}] = &map[string]string{}
+			tape, err := tsmtest.Make(filepath.Join(e.WorkDir, ".tape"))
+			if err != nil {
+				return err
+			}
+			e.Vars = append(e.Vars, tape.Variables()...)
+			e.Setenv("TAPEBIN", tape.Bin())
 			if err := expandConfigs(e.WorkDir); err != nil {
 				return err
 			}
