@@ -19,7 +19,7 @@ type dead struct {
 // Uploads that are killed at each point, before and after each request and each operation
 // of storage, are finished by the next one.
 func TestKilledUpload(t *testing.T) {
-	sizes, step := []int{3000, 0}, 5 // a part of the points, unless there is time
+	sizes, step := []int{3000, 0}, 7 // a part of the points, unless there is time
 	if transfertest.Long() {
 		sizes, step = []int{3000, 0, 1}, 1
 	}

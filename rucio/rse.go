@@ -85,7 +85,9 @@ func (c *Client) RSEs(ctx context.Context, expression string) ([]string, error) 
 	if expression != "" {
 		r.thing, r.query = expression, url.Values{"expression": {expression}}
 	}
-	return collect(stream(ctx, c, r, func(w wire) string { return w.RSE }))
+	return insist(ctx, c, func() iter.Seq2[string, error] {
+		return stream(ctx, c, r, func(w wire) string { return w.RSE })
+	})
 }
 
 // RSE gives the settings of an RSE. The kind is ErrNotExist if there is none.

@@ -135,6 +135,7 @@ type uploading struct {
 	domain   string
 	way      []Protocol // to write, the best first
 	known    map[string]FileReplicas
+	members  map[DID]bool // of the dataset, if it was there
 	journal  *journal
 	progress Progress
 }
@@ -203,18 +204,19 @@ func (t *uploading) takes(ctx context.Context, names map[string]bool) error {
 	if info.Type != Dataset {
 		return &Error{Op: "upload to", Thing: ds.String(), Kind: ErrConflict, Err: fmt.Errorf("it is a %s in the catalogue", strings.ToLower(string(info.Type)))}
 	}
-	if info.Open {
-		return nil
-	}
 	missing := maps.Clone(names)
 	members, err := insist(ctx, c, func() iter.Seq2[DIDEntry, error] { return c.Contents(ctx, ds) })
 	if err != nil {
 		return err
 	}
+	t.members = map[DID]bool{}
 	for _, m := range members {
-		delete(missing, m.Name)
+		t.members[m.DID] = true
+		if m.Scope == ds.Scope {
+			delete(missing, m.Name)
+		}
 	}
-	if len(missing) > 0 {
+	if !info.Open && len(missing) > 0 {
 		return &Error{Op: "upload to", Thing: ds.String(), Kind: ErrConflict, Err: fmt.Errorf("it is closed, and %d of the files are not in it", len(missing))}
 	}
 	return nil
@@ -348,7 +350,8 @@ func (t *uploading) tell(ctx context.Context, files []UploadedFile) (rule string
 			return "", err
 		}
 	}
-	if err := c.Attach(ctx, ds, dids); err != nil {
+	outside := slices.DeleteFunc(slices.Clone(dids), func(d DID) bool { return t.members[d] })
+	if err := c.Attach(ctx, ds, outside); err != nil {
 		return "", err
 	}
 	if rule, err = t.keep(ctx); err != nil {

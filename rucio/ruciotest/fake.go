@@ -34,6 +34,7 @@ type Fake struct {
 	major   int
 	now     func() time.Time
 	noJSON  bool
+	table   []route
 
 	mu       sync.Mutex
 	accounts map[string]*fakeAccount
@@ -68,6 +69,7 @@ func NewFake(t testing.TB, o *FakeOptions) *Fake {
 		f.now = time.Now
 	}
 	f.major = majorOf(f.version)
+	f.table = f.routes()
 	f.Root = f.addAccount("root", "secret", "SERVICE", true)
 	f.Admin = f.addAccount("ruciax", "ruciax-secret", "SERVICE", true)
 	f.User = f.addAccount("alice", "alice-secret", "USER", false)

@@ -145,7 +145,7 @@ func (f *Fake) hang(r *http.Request) {
 // answer carries a request out, as one transaction.
 func (f *Fake) answer(r *http.Request, body []byte) answer {
 	known := false
-	for _, rt := range f.routes() {
+	for _, rt := range f.table {
 		m := rt.pattern.FindStringSubmatch(r.URL.Path)
 		if m == nil {
 			continue
