@@ -24,6 +24,10 @@ type copyTask struct {
 
 	// path, if not "", is what is pushed in place of what the record names.
 	path string
+
+	// rse, if not "", is from where a catalogue's copy is pulled, in place of what the
+	// site says.
+	rse string
 }
 
 func (t copyTask) Name() string {

@@ -1,6 +1,7 @@
 package cax
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -27,7 +28,7 @@ func (rucioCarrier) fetch(ctx context.Context, h *haul) (rundb.Status, bson.D, e
 	if err != nil {
 		return "", nil, err
 	}
-	r, err := rucio.OpenDataset(ctx, &rucio.Downloader{Client: client, Storage: env.storageOptions(), Log: env.Log}, did, env.Site.RucioDownloadRSE)
+	r, err := rucio.OpenDataset(ctx, &rucio.Downloader{Client: client, Storage: env.storageOptions(), Log: env.Log}, did, cmp.Or(h.task.rse, env.Site.RucioDownloadRSE))
 	if err != nil {
 		return "", nil, err
 	}

@@ -102,6 +102,39 @@ func (d *Downloader) Download(ctx context.Context, job Download) (res *DownloadR
 	return t.fetch(ctx, wanted)
 }
 
+// Look tells what [Downloader.Download] would have to do: the files that are there and
+// right are as after it, and Failed counts the others, whose bytes are in Moved. It changes
+// nothing.
+func (d *Downloader) Look(ctx context.Context, job Download) (res *DownloadResult, err error) {
+	s := newStores(d.Client, d.Open, d.Storage)
+	defer func() { err = errors.Join(err, s.close()) }()
+	t := &downloading{d: d, job: &job, from: &sources{s: s, tape: d.Tape, failed: map[string]int{}}, progress: noProgress{}}
+	wanted, err := t.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res = &DownloadResult{}
+	for i := range wanted {
+		w := &wanted[i]
+		out := DownloadedFile{DID: w.DID, Path: w.path, State: There}
+		if st, err := os.Lstat(w.path); err == nil && st.Mode().IsRegular() {
+			sum, err := hashFile(ctx, w.path, -1)
+			if err != nil {
+				return nil, err
+			}
+			if w.wrong(sum) == nil {
+				out.is(sum)
+				res.Files = append(res.Files, out)
+				res.Bytes += out.Bytes
+				continue
+			}
+		}
+		res.Failed++
+		res.Moved += max(0, w.Bytes)
+	}
+	return res, nil
+}
+
 // A downloading is a download on its way.
 type downloading struct {
 	d        *Downloader

@@ -50,7 +50,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags:       append(append(session.Flags(), rucioflags.Rule()), rucioflags.Upload()...),
 		Before:      command.PrintVersion,
 		Action:      session.Daemon(session.Program{LogFile: "ruciax.log", Adjust: rucioflags.Adjust, Tasks: rucioflags.Tasks}),
-		Commands:    []*cli.Command{rulesCommand(), locatorCommand(), usageCommand(), checkCommand(), rmCommand(), purgeCommand(), command.VersionCommand("ruciax")},
+		Commands:    []*cli.Command{downloadCommand(), rulesCommand(), locatorCommand(), usageCommand(), checkCommand(), rmCommand(), purgeCommand(), command.VersionCommand("ruciax")},
 	}
 	command.Document(app, after)
 	return app

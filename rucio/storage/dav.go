@@ -147,10 +147,15 @@ func (d *dav) send(ctx context.Context, c call, u, door *url.URL) (*http.Respons
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "cax")
+	// A server may close a connection just when a request goes out on it. All that is
+	// asked for here can be asked again, over another one; the empty list says so, and is
+	// not sent.
+	req.Header["Idempotency-Key"] = nil
 	if c.body != nil {
 		req.Body, req.ContentLength = io.NopCloser(c.body), c.size
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(c.body), c.rewind() }
 		if c.size == 0 {
-			req.Body = http.NoBody
+			req.Body, req.GetBody = http.NoBody, nil
 		}
 	}
 	if d.o.Token != nil && d.o.Sign == nil && c.file.query == "" && trusted(door, u) {

@@ -205,10 +205,24 @@ func (d *dav) Rename(ctx context.Context, from, to string) error {
 	defer g.stop()
 	resp, err := d.do(g.ctx, call{op: "rename", method: "MOVE", file: f, header: destination(dest)})
 	if err != nil {
+		if d.moved(ctx, f, t, err) {
+			return nil
+		}
 		return err
 	}
 	discard(resp)
 	return nil
+}
+
+// moved looks whether a rename that has failed was done: the answer may have been lost,
+// and a second request finds nothing.
+func (d *dav) moved(ctx context.Context, from, to file, err error) bool {
+	if !errors.Is(err, transfer.ErrTransient) && !errors.Is(err, transfer.ErrNotExist) {
+		return false
+	}
+	_, there := d.stat(ctx, from, nil)
+	_, here := d.stat(ctx, to, nil)
+	return errors.Is(there, transfer.ErrNotExist) && here == nil
 }
 
 func destination(u *url.URL) http.Header {

@@ -20,12 +20,11 @@ import (
 	"github.com/cax-go/cax/tsm/tsmtest"
 )
 
-// program is the binary under test; it is built when it is first needed.
-var program struct {
-	once sync.Once
+// programs are the binaries under test; each is built when it is first needed.
+var programs struct {
+	mu   sync.Mutex
 	dir  string
-	path string
-	err  error
+	made map[string]error // by name: how building it ended
 }
 
 func TestMain(m *testing.M) {
@@ -34,29 +33,41 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}
 	code := m.Run()
-	if program.dir != "" {
-		os.RemoveAll(program.dir)
+	if programs.dir != "" {
+		os.RemoveAll(programs.dir)
 	}
 	os.Exit(code)
 }
 
 func cax(t testing.TB) string {
 	t.Helper()
-	program.once.Do(func() {
-		program.dir, program.err = os.MkdirTemp("", "cax-acceptance-")
-		if program.err != nil {
-			return
-		}
-		program.path = program.dir + "/cax"
-		out, err := exec.Command("go", "build", "-o", program.path, "github.com/cax-go/cax/cmd/cax").CombinedOutput()
+	return program(t, "cax")
+}
+
+// program builds one of the binaries and gives its path.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	programs.mu.Lock()
+	defer programs.mu.Unlock()
+	if programs.dir == "" {
+		dir, err := os.MkdirTemp("", "cax-acceptance-")
 		if err != nil {
-			program.err = fmt.Errorf("go build: %w\n%s", err, out)
+			t.Fatal(err)
 		}
-	})
-	if program.err != nil {
-		t.Fatal(program.err)
+		programs.dir, programs.made = dir, map[string]error{}
 	}
-	return program.path
+	err, made := programs.made[name]
+	if !made {
+		var out []byte
+		if out, err = exec.Command("go", "build", "-o", programs.dir+"/"+name, "github.com/cax-go/cax/cmd/"+name).CombinedOutput(); err != nil {
+			err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		programs.made[name] = err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return programs.dir + "/" + name
 }
 
 // long reports whether tests run at full length.
