@@ -178,6 +178,9 @@ func (h *haul) outcome(ctx context.Context, key rundb.ManifestKey, known bool, r
 		// Made from what was just read; it becomes the manifest of this dataset
 		// only if the run's own records say the same.
 		ok, why := acceptable(w.env.Config, w.run, key, sum)
+		if !ok && len(master(w.env.Config, w.run, key.Type, key.Version).votes) == 0 {
+			ok = attested(h.src, res.Manifest)
+		}
 		if !ok {
 			w.event(ctx, "conflict", why, w.evidence)
 			return rundb.Verifying, bson.D{{Key: "files", Value: int64(res.Files)}, {Key: "size", Value: res.Bytes}}, nil

@@ -216,6 +216,26 @@ func (f *cataloged) content(m *checksum.Manifest) (string, error) {
 	return sum.Bare(), err
 }
 
+// attested reports whether the record of a copy in a catalogue names exactly the files of
+// a manifest, by the adler32 of each: where no other copy has a checksum, that is what is
+// known of the dataset.
+func attested(c *rundb.Copy, m *checksum.Manifest) bool {
+	if !catalogued(c) || c.Checksum == "" {
+		return false
+	}
+	var b strings.Builder
+	for i := range m.Entries {
+		if e := &m.Entries[i]; !e.Dir {
+			sum := e.Sum(checksum.Adler32)
+			if sum.IsZero() {
+				return false
+			}
+			b.WriteString(":" + sum.Bare())
+		}
+	}
+	return sameSums(c.Checksum, b.String())
+}
+
 // sameSums reports whether two checksums of records name the same files, whatever their
 // order: the original's is that of its directory listing.
 func sameSums(a, b string) bool {

@@ -37,6 +37,7 @@ func downloads(t *testing.T, out string) map[string]downloaded {
 func (l *lab) byOther(number int, run, rse string, fs map[string]string) string {
 	l.t.Helper()
 	src := filepath.Join(l.t.TempDir(), run)
+	delete(fs, "empty.txt") // over which that client waits for a minute
 	transfertest.MakeTree(l.t, src, fs)
 	l.s.AddScope(l.s.Admin.Account, scope(run))
 	l.s.CLI("upload", "--rse", rse, "--scope", scope(run), scope(run)+":raw", src)
@@ -68,8 +69,8 @@ func (l *lab) judge2(run string) []string {
 func testDownload(t *testing.T, s *ruciotest.Server) {
 	l := newLab(t, s, ruciotest.RSEA)
 	const runA, runB = "170320_0100", "170320_0200"
-	a := l.byOther(6201, runA, ruciotest.RSEDavs, files(6201, 12, 5000))
-	b := l.byOther(6202, runB, ruciotest.RSERoot, files(6202, 6, 100_000))
+	a := l.byOther(6201, runA, ruciotest.RSEDavs, files(6201, 13, 5000))
+	b := l.byOther(6202, runB, ruciotest.RSERoot, files(6202, 7, 100_000))
 
 	into := t.TempDir()
 	l.must("ruciax", "download", "--dir", into, "--run", "6201")
