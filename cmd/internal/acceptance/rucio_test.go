@@ -29,6 +29,12 @@ func TestRucio(t *testing.T) {
 		{"upload to root", func(t *testing.T, s *ruciotest.Server) { testUpload(t, s, 6003, "160315_1432", ruciotest.RSERoot) }},
 		{"rules", testRules},
 		{"download", testDownload},
+		{"C37 kill -9", testRucioKill},
+		{"C27 other bytes at the RSE", testC27},
+		{"C35 C36 rule files", testC35},
+		{"A4 rules that are lost or stuck", testA4},
+		{"quota", testQuota},
+		{"outages", testOutage},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, s.With(t)) })
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +34,7 @@ type lab struct {
 	site   map[string]any // keys of the site; configure writes them
 	remote map[string]any // and of the catalogue
 	policy map[string]any // nil: the array form of the configuration
+	naming map[string]any // nil: the default
 	env    []string
 }
 
@@ -62,7 +62,11 @@ func (l *lab) configure() {
 	l.t.Helper()
 	var doc any = []any{l.site, l.remote}
 	if l.policy != nil {
-		doc = map[string]any{"policy": l.policy, "sites": doc}
+		object := map[string]any{"policy": l.policy, "sites": doc}
+		if l.naming != nil {
+			object["naming"] = l.naming
+		}
+		doc = object
 	}
 	b, err := json.MarshalIndent(doc, "", "  ")
 	if err == nil {
@@ -167,6 +171,12 @@ func (l *lab) add(number int, run string, files map[string]string) {
 		"data": []any{map[string]any{"type": "raw", "host": datamanager, "status": "transferred", "location": l.raw(run),
 			"checksum": sum.Bare(), "creation_time": date(start.Add(2 * time.Hour))}},
 	}
+	l.load(run, doc)
+}
+
+// load imports a document.
+func (l *lab) load(run string, doc map[string]any) {
+	l.t.Helper()
 	text, err := json.Marshal(doc)
 	if err != nil {
 		l.t.Fatal(err)
@@ -280,25 +290,38 @@ type judgement struct {
 		Expires             *string
 	}
 	Container, Over     []string
+	Orphans             []string // files in the scope that the dataset lacks
 	Dataset, File, Meta map[string]any
 }
 
 func (l *lab) judge(run string) judgement {
 	l.t.Helper()
-	var j judgement
-	l.python(&j, `
-scope, basic, name = sys.argv[1:4]
-d = {'scope': scope, 'name': 'raw'}
-files = {f['name']: f['adler32'] for f in c.list_files(scope, 'raw')}
-replicas = {r['name']: r['states'] for r in c.list_replicas([d], all_states=True)}
-rules = [{'RSE': r['rse_expression'], 'State': r['state'], 'Account': r['account'], 'Expires': r['expires_at'] and str(r['expires_at'])} for r in c.list_did_rules(scope, 'raw')]
+	return l.judgeAll(run)[run]
+}
+
+// judgeAll asks about several runs at once: starting the client takes longer than asking.
+func (l *lab) judgeAll(runs ...string) map[string]judgement {
+	l.t.Helper()
+	var args []string
+	for _, r := range runs {
+		args = append(args, r, scope(r), "x1t_"+scienceRun(r))
+	}
+	var js map[string]judgement
+	l.python(&js, `
 content = lambda s, n: [x['scope'] + ':' + x['name'] for x in c.list_content(s, n)]
 meta = lambda s, n: {k: v for k, v in c.get_metadata(s, n, plugin='ALL').items() if isinstance(v, (str, int, float))}
-print(json.dumps({'Files': files, 'Replicas': replicas, 'Attached': content(scope, 'raw'), 'Rules': rules,
-  'Container': content(basic, name), 'Over': content(basic, basic + '_data'),
-  'Dataset': meta(scope, 'raw'), 'File': meta(scope, sorted(files)[-1]), 'Meta': meta(basic, name)}))
-`, scope(run), "x1t_"+scienceRun(run), scope(run))
-	return j
+out = {}
+for run, scope, basic in zip(*[iter(sys.argv[1:])] * 3):
+    files = {f['name']: f['adler32'] for f in c.list_files(scope, 'raw')}
+    replicas = {r['name']: r['states'] for r in c.list_replicas([{'scope': scope, 'name': 'raw'}], all_states=True)}
+    rules = [{'RSE': r['rse_expression'], 'State': r['state'], 'Account': r['account'], 'Expires': r['expires_at'] and str(r['expires_at'])} for r in c.list_did_rules(scope, 'raw')]
+    out[run] = {'Files': files, 'Replicas': replicas, 'Attached': content(scope, 'raw'), 'Rules': rules,
+        'Orphans': [n for n in c.list_dids(scope, [{}], did_type='file') if n not in files],
+        'Container': content(basic, scope), 'Over': content(basic, basic + '_data'),
+        'Dataset': meta(scope, 'raw'), 'File': meta(scope, sorted(files)[-1]), 'Meta': meta(basic, scope)}
+print(json.dumps(out))
+`, args...)
+	return js
 }
 
 // published fails the test unless the dataset of a run is at an RSE, whole and right, in
@@ -306,6 +329,13 @@ print(json.dumps({'Files': files, 'Replicas': replicas, 'Attached': content(scop
 func (l *lab) published(run, rse string) judgement {
 	l.t.Helper()
 	j := l.judge(run)
+	l.whole(run, rse, &j)
+	return j
+}
+
+// whole compares what was said of a run with what it has to be.
+func (l *lab) whole(run, rse string, j *judgement) {
+	l.t.Helper()
 	m, err := checksum.MakeManifest(l.t.Context(), l.raw(run), nil)
 	if err != nil {
 		l.t.Fatal(err)
@@ -342,15 +372,9 @@ func (l *lab) published(run, rse string) judgement {
 		l.t.Errorf("left behind at %s: %s", rse, p)
 	}
 	// Replicas that belong to no dataset show up in the scope.
-	var orphans []string
-	l.python(&orphans, `
-scope = sys.argv[1]
-inside = {f['name'] for f in c.list_files(scope, 'raw')}
-print(json.dumps([n for n in c.list_dids(scope, [{}], did_type='file') if n not in inside]))`, scope(run))
-	if len(orphans) > 0 {
-		l.t.Errorf("files of %s that no dataset has: %q", scope(run), orphans)
+	if len(j.Orphans) > 0 {
+		l.t.Errorf("files of %s that no dataset has: %q", scope(run), j.Orphans)
 	}
-	return j
 }
 
 // stored are the files that an RSE's disk holds of a run.
@@ -375,11 +399,4 @@ func (j *judgement) onlyRule(t *testing.T, rse string) {
 	if len(j.Rules) != 1 || j.Rules[0].RSE != rse || j.Rules[0].State != "OK" || j.Rules[0].Expires != nil {
 		t.Errorf("rules: %+v, want one at %s that is OK and never ends", j.Rules, rse)
 	}
-}
-
-// sorted is a list in order, for comparing.
-func sorted(s []string) []string {
-	s = slices.Clone(s)
-	slices.Sort(s)
-	return s
 }
