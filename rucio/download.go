@@ -116,18 +116,14 @@ func (d *Downloader) Look(ctx context.Context, job Download) (res *DownloadResul
 	res = &DownloadResult{}
 	for i := range wanted {
 		w := &wanted[i]
-		out := DownloadedFile{DID: w.DID, Path: w.path, State: There}
-		if st, err := os.Lstat(w.path); err == nil && st.Mode().IsRegular() {
-			sum, err := hashFile(ctx, w.path, -1)
-			if err != nil {
-				return nil, err
-			}
-			if w.wrong(sum) == nil {
-				out.is(sum)
-				res.Files = append(res.Files, out)
-				res.Bytes += out.Bytes
-				continue
-			}
+		there, _, err := t.there(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		if there != nil {
+			res.Files = append(res.Files, *there)
+			res.Bytes += there.Bytes
+			continue
 		}
 		res.Failed++
 		res.Moved += max(0, w.Bytes)
