@@ -14,6 +14,7 @@ import (
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.uber.org/zap"
 )
 
 // fetch pulls a dataset out of a catalogue with a Copier, as from any other remote: staged,
@@ -36,7 +37,15 @@ func (rucioCarrier) fetch(ctx context.Context, h *haul) (rundb.Status, bson.D, e
 	defer b.Close()
 	copier := env.remotes.copier()
 	limit(copier, h.from.Bandwidth.At(env.Clock.now()))
-	return h.copy(ctx, copier, transfer.Location{Backend: b, Path: b.root()}, transfer.Location{Backend: env.remotes.local(), Path: h.w.held.Copy.Location})
+	for {
+		damaged := r.Damaged()
+		status, set, err := h.copy(ctx, copier, transfer.Location{Backend: b, Path: b.root()}, transfer.Location{Backend: env.remotes.local(), Path: h.w.held.Copy.Location})
+		if err == nil || r.Damaged() == damaged || ctx.Err() != nil {
+			return status, set, err
+		}
+		// What is right is kept in staging; the rest may be good at another RSE.
+		env.Log.Warn("a replica is damaged; the next one is read", append(fields(h.w.d), zap.Error(err))...)
+	}
 }
 
 // A catalogBackend shows one dataset of a catalogue as a directory, for a Copier that

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cax-go/cax/checksum"
 )
@@ -17,6 +19,9 @@ type OpenedDataset struct {
 	stores *stores
 	from   *sources
 	files  []FileReplicas // by name
+
+	mu      sync.Mutex
+	damaged map[string]map[string]bool // by name, the RSEs whose bytes were not the file
 }
 
 // OpenDataset looks up a dataset and its replicas, at the RSEs of an expression if that is
@@ -31,7 +36,7 @@ func OpenDataset(ctx context.Context, d *Downloader, did DID, rse string) (*Open
 		return nil, &Error{Op: "open", Thing: did.String(), Kind: ErrInvalid, Err: fmt.Errorf("it is a %s and no dataset", strings.ToLower(string(info.Type)))}
 	}
 	s := newStores(d.Client, d.Open, d.Storage)
-	o := &OpenedDataset{stores: s, from: &sources{s: s, tape: d.Tape, failed: map[string]int{}}}
+	o := &OpenedDataset{stores: s, from: &sources{s: s, tape: d.Tape, failed: map[string]int{}}, damaged: map[string]map[string]bool{}}
 	if o.files, err = filesOf(ctx, d.Client, did, rse); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -54,20 +59,54 @@ func (o *OpenedDataset) File(name string) (FileReplicas, bool) {
 
 // Open reads a file from an offset, from the nearest replica, and goes on at the next one
 // where that fails. A reader from offset 0 compares what it gave with the catalogue's
-// checksum at the end: the error is then ErrCorrupt in place of io.EOF.
+// checksum at the end: the error is then ErrCorrupt in place of io.EOF, and the RSEs that
+// the bytes came from are not read for that file again. See [OpenedDataset.Damaged].
 func (o *OpenedDataset) Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
 	f, ok := o.File(name)
 	if !ok {
 		return nil, &Error{Op: "open", Thing: name, Kind: ErrNotExist}
 	}
-	r, err := o.from.open(ctx, f, offset, nil, false)
+	bad := o.without(name)
+	r, err := o.from.open(ctx, f, offset, bad, false)
 	if err != nil {
+		if len(bad) > 0 && errors.Is(err, ErrUnavailable) {
+			return nil, &Error{Op: "read", Thing: f.DID.String(), Kind: ErrCorrupt, Err: fmt.Errorf("it is damaged at %s, and there is no other replica", strings.Join(slices.Sorted(maps.Keys(bad)), ", "))}
+		}
 		return nil, err
 	}
 	if offset != 0 || f.Adler32 == "" {
 		return r, nil
 	}
-	return &verifying{failover: r, d: checksum.NewDigest(checksum.Adler32)}, nil
+	return &verifying{failover: r, of: o, d: checksum.NewDigest(checksum.Adler32)}, nil
+}
+
+// Damaged counts the replicas that were found damaged while they were read. If there are
+// more of them after a file could not be read, reading it again is worth while.
+func (o *OpenedDataset) Damaged() (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, rses := range o.damaged {
+		n += len(rses)
+	}
+	return n
+}
+
+func (o *OpenedDataset) without(name string) map[string]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.damaged[name])
+}
+
+// reject leaves out some RSEs for a file from now on.
+func (o *OpenedDataset) reject(name string, rses []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.damaged[name] == nil {
+		o.damaged[name] = map[string]bool{}
+	}
+	for _, rse := range rses {
+		o.damaged[name][rse] = true
+	}
 }
 
 // Close ends idle connections.
@@ -76,7 +115,8 @@ func (o *OpenedDataset) Close() error { return o.stores.close() }
 // A verifying reader compares at the end.
 type verifying struct {
 	*failover
-	d *checksum.Digest
+	of *OpenedDataset
+	d  *checksum.Digest
 }
 
 func (v *verifying) Read(p []byte) (int, error) {
@@ -86,6 +126,7 @@ func (v *verifying) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if got := v.d.Sum(checksum.Adler32).Bare(); !SameAdler32(got, v.file.Adler32) {
+		v.of.reject(v.file.Name, v.from())
 		return n, &Error{Op: "read", Thing: v.file.DID.String(), Kind: ErrCorrupt, Err: fmt.Errorf("the adler32 of what came is %s and should be %s", got, v.file.Adler32)}
 	}
 	return n, err
