@@ -20,6 +20,7 @@
 //	CopyPull          a copy at a remote of download_options is good and none is here
 //	AddChecksum       a copy here is complete but not yet verified
 //	CompareChecksums  a copy here and another one disagree
+//	ProcessBatchQueue a raw copy here is good and a current version of processed data is not here
 //
 // # The life of a copy
 //
@@ -40,6 +41,18 @@
 // have seen no heartbeat for [Policy.LeaseExpired] on their own monotonic clock,
 // and at once if the holder was a process of this machine that is gone. Clocks
 // of two machines are never compared.
+//
+// # Processing
+//
+// A product is a copy of this site that is claimed before anything else: processed data
+// of raw data, or one minitree (type "minitrees_NAME") of processed data. A daemon
+// chooses a key, claims the copy for a job of that key, and submits the job; the job is
+// cax --once too, takes the claim over by the key ([Env.Job]), works under a lease, and
+// records the outcome. A job whose claim is not there any more does nothing, so that
+// however many submit, nothing is processed twice. While there is a job the claim stands,
+// whatever its heartbeat: the batch system tells when the job has ended, and what it did
+// not record itself is then recorded, with the reason. [Env.Process] does the same on
+// this machine, without a batch system.
 //
 // # Errors
 //

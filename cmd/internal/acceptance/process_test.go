@@ -53,7 +53,7 @@ func newPlant(t *testing.T, system string, runs int, batch map[string]any, db st
 		p.cluster = slurmtest.Start(t, nil)
 		p.env = p.cluster.Env()
 	}
-	p.world = newWorld(t, options{method: "local", db: db, policy: map[string]any{"backoff_min": "1ms", "backoff_max": "2ms"}})
+	p.world = newWorld(t, options{method: "local", db: db, policy: map[string]any{"backoff_min": "1ms", "backoff_max": "2ms", "interval": "300ms"}})
 	dir := p.dir
 	settings := map[string]any{"system": system, "folder": dir + "/batch", "slots": 4, "pace": "1ms", "walltime": "20m", "memory_per_cpu": "10MB"}
 	for k, v := range batch {
@@ -487,7 +487,13 @@ func TestC6ControllerDown(t *testing.T) {
 		t.Fatalf("%d jobs", n)
 	}
 	p.until("both run", func() bool { return p.ran(p.runs[0])+p.ran(p.runs[1]) == 2 })
+	if out := p.cax(0, "check", "--host", "a"); !strings.Contains(out, "batch system: slurm answers; ") {
+		t.Errorf("cax check says\n%s", out)
+	}
 	p.cluster.StopController()
+	if out := p.cax(1, "check", "--host", "a"); !strings.Contains(out, "batch system") {
+		t.Errorf("cax check says\n%s", out)
+	}
 	if n := p.massive(); n != 0 {
 		t.Errorf("%d jobs were submitted while the controller was down", n)
 	}
@@ -531,27 +537,52 @@ func TestC2ProcessCrowd(t *testing.T) {
 				db = mongotest.Start(t)
 			}
 			p := newPlant(t, "local", runs, nil, db)
-			var wg sync.WaitGroup
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-			defer cancel()
+			var daemons, others sync.WaitGroup
+			var running []*exec.Cmd
+			for i := range 2 {
+				cmd := p.command("--host", "a", "--log", "warning", "--log-file", fmt.Sprintf("%s/%d.log", p.dir, i))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				running = append(running, cmd)
+				daemons.Go(func() {
+					if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
+						t.Errorf("daemon %d: %v", i, err)
+					}
+				})
+			}
 			start := func(args ...string) {
-				cmd := p.command(args...)
-				wg.Go(func() {
-					if out, err := cmd.CombinedOutput(); err != nil && ctx.Err() == nil && args[0] != "process" {
+				cmd := p.command(append(args, "--host", "a", "--log", "warning")...)
+				others.Go(func() {
+					// For a person, that somebody was faster is exit code 1.
+					if out, err := cmd.CombinedOutput(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() > 1 {
 						t.Errorf("cax %q: %v\n%s", args, err, out)
 					}
 				})
 			}
-			for i := range 2 {
-				start("--once", "--host", "a", "--log", "warning", "--log-file", fmt.Sprintf("%s/%d.log", p.dir, i))
-			}
-			start("massive", "--once", "--host", "a", "--log", "warning")
+			start("massive", "--once")
 			for _, r := range p.runs[:runs/4] {
-				start("process", "--host", "a", "--name", r, "--log", "warning")
+				start("process", "--name", r)
 			}
-			wg.Wait()
+			others.Wait()
+			p.until("all are processed", func() bool {
+				left := len(p.runs)
+				for _, r := range p.all() {
+					for _, c := range r.Data {
+						if c.Type == "processed" && c.Status == "transferred" {
+							left--
+						}
+					}
+				}
+				return left == 0
+			})
+			for _, cmd := range running {
+				if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Error(err)
+				}
+			}
+			daemons.Wait()
 			p.ended()
-			// A person that was slower is not an error of the run.
 			for _, r := range p.runs {
 				p.done(r, 1)
 			}
