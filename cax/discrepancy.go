@@ -66,14 +66,15 @@ type Remedy string
 
 // The remedies.
 const (
-	Quarantine  Remedy = "move to quarantine"
-	Adopt       Remedy = "make a record of it"
-	MarkMissing Remedy = "mark as missing"
-	ReadAgain   Remedy = "have it verified again"
-	DropRecord  Remedy = "drop the second record"
-	RemovePart  Remedy = "remove"
-	SettleMove  Remedy = "settle the move"
-	LookAgain   Remedy = "write down what the catalogue has"
+	Quarantine   Remedy = "move to quarantine"
+	Adopt        Remedy = "make a record of it"
+	MarkMissing  Remedy = "mark as missing"
+	ReadAgain    Remedy = "have it verified again"
+	DropRecord   Remedy = "drop the second record"
+	RemovePart   Remedy = "remove"
+	SettleMove   Remedy = "settle the move"
+	RemoveStaged Remedy = "remove what was left on the way to tape or from there"
+	LookAgain    Remedy = "write down what the catalogue has"
 )
 
 // String gives the finding on one line.

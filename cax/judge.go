@@ -179,6 +179,8 @@ func (s *survey) ofItem(e *Env, p *shelf, i *item, named map[string]bool, refuse
 	switch {
 	case i.err != nil:
 		return say(Unreadable, Call, "", "see to the disk, and to permissions", "%v", i.err)
+	case base == recallName:
+		return f, false // of copies from tape, which are looked at by themselves
 	case base == quarantineName:
 		return say(InQuarantine, Skip, "", "delete by hand what is not needed", "strays that were moved away")
 	case i.left.Kind == transfer.Part:

@@ -25,7 +25,8 @@ func (e *Env) Reconcile(ctx context.Context) ([]Discrepancy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.judge(e), nil
+	left, err := e.tapeLeft(ctx)
+	return append(s.judge(e), left...), err
 }
 
 // Mend carries out the remedy of a finding, after it has looked again at what the
@@ -40,7 +41,7 @@ func (e *Env) Mend(ctx context.Context, f Discrepancy) error {
 	}
 	do := map[Remedy]func(context.Context, *Discrepancy) error{
 		Quarantine: e.quarantineStray, Adopt: e.adopt, MarkMissing: e.markMissing, ReadAgain: e.readAgain,
-		DropRecord: e.dropTwins, RemovePart: e.removePart, SettleMove: e.settleFound, LookAgain: e.lookAgain,
+		DropRecord: e.dropTwins, RemovePart: e.removePart, RemoveStaged: e.removeStaged, SettleMove: e.settleFound, LookAgain: e.lookAgain,
 	}[f.Remedy]
 	if do == nil {
 		return fmt.Errorf("%s: there is no remedy but a person's", f)

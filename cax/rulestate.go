@@ -40,36 +40,24 @@ func lookUp(ctx context.Context, c *rucio.Client, did rucio.DID) (*cataloged, er
 		}
 		return nil, err
 	}
-	// A list of replicas leaves out files of which there is none.
-	there := map[string]bool{}
-	for r, err := range c.Files(ctx, did) {
+	for r, err := range c.Replicas(ctx, rucio.ReplicaQuery{DIDs: []rucio.DID{did}, AllStates: true}) {
 		if err != nil {
 			return nil, err
 		}
 		f.files++
 		f.bytes += max(0, r.Bytes)
 		f.adler32[r.Name] = r.Adler32
-		there[r.Name] = false
-	}
-	for r, err := range c.Replicas(ctx, rucio.ReplicaQuery{DIDs: []rucio.DID{did}, AllStates: true}) {
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := there[r.Name]; !ok {
-			continue // attached since
-		}
+		there := 0
 		for rse, state := range r.States {
 			switch state {
 			case rucio.Available:
 				f.available[rse]++
-				there[r.Name] = true
+				there++
 			case rucio.Copying, rucio.TemporarilyUnavailable:
-				there[r.Name] = true // or on its way
+				there++ // or on its way
 			}
 		}
-	}
-	for _, ok := range there {
-		if !ok {
+		if there == 0 {
 			f.lost++
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/cax-go/cax/rundb"
@@ -26,8 +25,8 @@ const recallName = ".cax-recall"
 // safe for concurrent use.
 type recalls struct {
 	mu    sync.Mutex
-	of    map[copyOf]*recalled // what was asked for and not taken yet, by the copy to be made
-	areas map[string]*os.File  // folders that this process has locked
+	of    map[copyOf]*recalled    // what was asked for and not taken yet, by the copy to be made
+	areas map[string]func() error // folders that this process has locked, with what unlocks them
 }
 
 // A recalled dataset is a member of a batch.
@@ -164,25 +163,23 @@ func (c *recalls) lock(h *haul) string {
 	if err := os.Mkdir(area, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return ""
 	}
-	f, err := os.Open(area)
+	was, err := os.Stat(area)
 	if err != nil {
 		return ""
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
+	unlock, ok := tryLock(area)
+	if !ok {
 		return ""
 	}
 	// Who had it may have removed it a moment ago.
-	mine, err := f.Stat()
-	now, nerr := os.Stat(area)
-	if err != nil || nerr != nil || !os.SameFile(mine, now) {
-		f.Close()
+	if now, err := os.Stat(area); err != nil || !os.SameFile(was, now) {
+		_ = unlock() // of a folder that is gone
 		return ""
 	}
 	if c.areas == nil {
-		c.areas = map[string]*os.File{}
+		c.areas = map[string]func() error{}
 	}
-	c.areas[area] = f
+	c.areas[area] = unlock
 	return area
 }
 
@@ -192,9 +189,9 @@ func (c *recalls) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var errs []error
-	for area, f := range c.areas {
+	for area, unlock := range c.areas {
 		removeHollow(area)
-		errs = append(errs, f.Close())
+		errs = append(errs, unlock())
 	}
 	c.areas, c.of = nil, nil
 	return errors.Join(errs...)
