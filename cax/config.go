@@ -23,6 +23,8 @@ type Config struct {
 
 	Naming Naming
 
+	Corrections CorrectionsConfig
+
 	// Sites in the order of the file. Names are unique.
 	Sites []*Site
 

@@ -49,6 +49,9 @@ func AllConfigKeys() []ConfigKeys {
 		{"Keys of `policy`", policySection().infos()},
 		{"Keys of `naming`", namingSection().infos()},
 		{"Keys of an entry of `science_runs`", scienceRunSection().infos()},
+		{"Keys of `corrections`", correctionsSection().infos()},
+		{"Keys of `pmts`", pmtsSection().infos()},
+		{"Keys of `slow_control`", slowControlSection().infos()},
 	}
 }
 

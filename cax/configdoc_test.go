@@ -136,6 +136,10 @@ func TestConfigExamples(t *testing.T) {
 					text = sites(`, "rucio": {"rses": [{` + pair + `}]}`)
 				case "Keys of `naming`":
 					text = `{"naming": {` + pair + `}, "sites": ` + sites("") + `}`
+				case "Keys of `corrections`":
+					text = `{"corrections": {` + pair + `}, "sites": ` + sites("") + `}`
+				case "Keys of `pmts`", "Keys of `slow_control`":
+					text = `{"corrections": {"` + strings.Trim(strings.TrimPrefix(g.Title, "Keys of "), "`") + `": {` + pair + `}}, "sites": ` + sites("") + `}`
 				case "Keys of an entry of `science_runs`":
 					return // the example of science_runs has both
 				default:

@@ -199,6 +199,8 @@ func topSection() *section[Config] {
 			Doc: "Times and limits."}),
 		field(sectionKind("naming", namingSection()), func(c *Config) *Naming { return &c.Naming }, KeyInfo{Name: "naming", Type: "object", Default: "XENON1T's names", Example: `{"scope": "exp_{{.ScienceRun}}"}`,
 			Doc: "What datasets are called in a Rucio catalogue."}),
+		field(sectionKind("corrections", correctionsSection()), func(c *Config) *CorrectionsConfig { return &c.Corrections }, KeyInfo{Name: "corrections", Type: "object", Default: "the collections of the run database", Example: `{"gains": "/data/corrections/gains.json"}`,
+			Doc: "Where AddGains, AddDriftVelocity, SetNeuralNetwork, … have their values from."}),
 		field(valueKind[struct{}]{"list of objects, or file", map[string]any{"anyOf": []any{
 			map[string]any{"type": "string"}, map[string]any{"type": "array", "items": site.schema(), "minItems": 1}}},
 			anyKind().read}, func(*Config) *struct{} { return new(struct{}) }, KeyInfo{Name: "sites", Default: "–", Example: `"cax.json"`, required: true,

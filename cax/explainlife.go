@@ -51,6 +51,13 @@ func (e *Env) keeping(ctx context.Context, r *rundb.Run, c *rundb.Copy, at *Site
 	}
 	as := e.as(at)
 	var ds []Decision
+	if c.Type == rundb.Raw {
+		more, err := as.correcting(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		ds = append(ds, more...)
+	}
 	if t := (badChecksumTask{}); at.Wants(t.Name()) {
 		a, err := t.planReading(ctx, as, r, c, now)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/process"
+	"github.com/cax-go/cax/process/correction"
 	"github.com/cax-go/cax/rucio"
 	"github.com/cax-go/cax/rundb"
 	"github.com/cax-go/cax/transfer"
@@ -107,6 +108,10 @@ func classify(err error) string {
 		{process.ErrUnavailable, ClassTransient},
 		{process.ErrRefused, ClassRefused},
 		{process.ErrInvalid, ClassInvalid},
+		{correction.ErrUnavailable, ClassTransient},
+		{correction.ErrRefused, ClassAuth},
+		{correction.ErrNotExist, ClassMissing},
+		{correction.ErrInvalid, ClassInvalid},
 		{context.Canceled, ClassInterrupted},
 	} {
 		if errors.Is(err, k.kind) {

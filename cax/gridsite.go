@@ -73,6 +73,9 @@ func (e *Env) onDisk(what string) error {
 
 // possible reports whether a task can work where this site's copies are.
 func (e *Env) possible(t Task) bool {
+	if _, ok := t.(correctionTask); ok {
+		return true // it needs the run database alone
+	}
 	return !e.onGrid() || slices.Contains([]string{"CopyPush", "CompareChecksums", "RetryStalledTransfer", "RetryBadChecksumTransfer",
 		"CopyPull", "AddChecksum", "AddSize", "PurgeProcessed", "BufferPurger", "EmptyTrash"}, t.Name())
 }

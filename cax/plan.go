@@ -13,7 +13,10 @@ import (
 
 // String gives the decision on one line: task, verb, what, which copy, and why.
 func (d Decision) String() string {
-	s := fmt.Sprintf("%s: %s %s of %s", d.Task, d.Verb, d.What, d.Key.Type)
+	s := fmt.Sprintf("%s: %s %s", d.Task, d.Verb, d.What)
+	if d.Key.Type != "" { // else it is about the run
+		s += fmt.Sprintf(" of %s", d.Key.Type)
+	}
 	if d.Key.Version != "" {
 		s += " " + d.Key.Version
 	}

@@ -40,24 +40,36 @@ func lookUp(ctx context.Context, c *rucio.Client, did rucio.DID) (*cataloged, er
 		}
 		return nil, err
 	}
-	for r, err := range c.Replicas(ctx, rucio.ReplicaQuery{DIDs: []rucio.DID{did}, AllStates: true}) {
+	// A list of replicas leaves out files of which there is none.
+	there := map[string]bool{}
+	for r, err := range c.Files(ctx, did) {
 		if err != nil {
 			return nil, err
 		}
 		f.files++
 		f.bytes += max(0, r.Bytes)
 		f.adler32[r.Name] = r.Adler32
-		there := 0
+		there[r.Name] = false
+	}
+	for r, err := range c.Replicas(ctx, rucio.ReplicaQuery{DIDs: []rucio.DID{did}, AllStates: true}) {
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := there[r.Name]; !ok {
+			continue // attached since
+		}
 		for rse, state := range r.States {
 			switch state {
 			case rucio.Available:
 				f.available[rse]++
-				there++
+				there[r.Name] = true
 			case rucio.Copying, rucio.TemporarilyUnavailable:
-				there++ // or on its way
+				there[r.Name] = true // or on its way
 			}
 		}
-		if there == 0 {
+	}
+	for _, ok := range there {
+		if !ok {
 			f.lost++
 		}
 	}

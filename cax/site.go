@@ -45,9 +45,10 @@ func (s *Site) versions(t rundb.Type) []string {
 	return s.PaxVersions
 }
 
-// Wants reports whether a task runs at the site.
+// Wants reports whether a task runs at the site: those of its task_list, or, without
+// one, all but those that run on request only.
 func (s *Site) Wants(task string) bool {
-	return s.TaskList == nil || slices.Contains(s.TaskList, task)
+	return s.TaskList == nil && !onRequest(task) || slices.Contains(s.TaskList, task)
 }
 
 // Accepts reports whether the site handles a run.

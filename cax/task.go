@@ -26,16 +26,16 @@ type Task interface {
 	Plan(ctx context.Context, env *Env, runs iter.Seq2[*rundb.Run, error]) iter.Seq2[Action, error]
 }
 
-// A Looker is a task that also finds something to do where no run leads: on this
-// site's disks. Look only reads, as [Task.Plan]; it is called once a cycle, after
-// what Select finds.
+// A Looker is a task that also finds something to do where Select does not lead: on
+// this site's disks, or by what stands elsewhere in the run database. Look only reads, as
+// [Task.Plan]; it is called once a cycle, after what Select finds, unless runs are named.
 type Looker interface {
 	Look(ctx context.Context, env *Env) iter.Seq2[Action, error]
 }
 
 // Tasks returns the tasks of cax, in the order in which a cycle runs them.
 func Tasks() []Task {
-	return []Task{
+	return append(correctionTasks(), []Task{
 		copyTask{push: true, methods: caxMethods()},
 		compareTask{},
 		stalledTask{},
@@ -52,7 +52,7 @@ func Tasks() []Task {
 		emptyTrashTask{},
 		scrubTask{},
 		reconcileTask{},
-	}
+	}...)
 }
 
 // caxMethods are those whose remotes cax copies to and from; catalogues are served by
@@ -185,6 +185,7 @@ type Env struct {
 	reconciled reconciled
 	growths    growths
 	misfits    misfits
+	corrected  corrections
 	catalogs   catalogs
 	drives     tapeDrives
 	recalls    recalls

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 )
 
@@ -19,6 +20,9 @@ func refusal(r request, resp *http.Response, body []byte) *Error {
 	}
 	e.Class, e.Message = w.ExceptionClass, w.ExceptionMessage
 	e.Kind = kindOf(e.Class, e.Status)
+	if e.Class == "" {
+		e.Err = fmt.Errorf("the answer was %s", resp.Status)
+	}
 	switch {
 	case e.Class == "CannotAuthenticate":
 		e.Hint = "check account and credentials"

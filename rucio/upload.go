@@ -184,6 +184,13 @@ func (u *Uploader) prepare(ctx context.Context, s *stores, job *Upload) (*upload
 	if err := t.lookUp(ctx); err != nil {
 		return nil, err
 	}
+	var errs []error
+	for i := range job.Files { // before any byte moves
+		errs = append(errs, t.conflict(job.Files[i].did(job.Dataset.Scope), &job.Files[i]))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
 	if err := t.afford(ctx); err != nil {
 		return nil, err
 	}

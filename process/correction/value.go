@@ -82,6 +82,19 @@ func (d *Document) NeedsSlowControl(r Run) bool {
 	return d.Formula.Uses(SymbolCathode)
 }
 
+// Check says what the formula needs and the inputs do not have: ErrInvalid, with the
+// setting that is missing.
+func (d *Document) Check(in *Inputs) error {
+	uses := func(s string) bool { return d.Formula != nil && d.Formula.Uses(s) }
+	switch {
+	case uses(SymbolCathode) && (in.SlowControl == nil || in.Cathode == ""):
+		return d.fails(ErrInvalid, errors.New("its formula needs the voltage of the cathode, and nothing says where to ask for it"), "set slow_control in corrections of the configuration")
+	case uses(SymbolVoltage) && (in.SlowControl == nil || in.Voltage == ""):
+		return d.fails(ErrInvalid, errors.New("its formula needs the voltages of photomultipliers, and nothing says where to ask for them"), "set slow_control, with pmt_voltage, in corrections of the configuration")
+	}
+	return nil
+}
+
 // Value is what a run gets from a document: for gains a []float64, one for each
 // photomultiplier; for the drift velocity a float64 in cm/ns, the unit of the processor
 // (the formula gives km/s); else the document's value for the run's number, as it
@@ -241,8 +254,8 @@ func (d *Document) driftVelocity(ctx context.Context, r Run, in *Inputs) (any, e
 
 // cathode is the mean voltage of the cathode during a run.
 func (d *Document) cathode(ctx context.Context, r Run, in *Inputs) (float64, error) {
-	if in.SlowControl == nil || in.Cathode == "" {
-		return 0, d.fails(ErrInvalid, errors.New("its formula needs the voltage of the cathode, and nothing says where to ask for it"), "set slow_control in corrections of the configuration")
+	if err := d.Check(in); err != nil {
+		return 0, err
 	}
 	vs, err := d.series(ctx, r, in.SlowControl, in.Cathode)
 	if err != nil {
@@ -257,8 +270,8 @@ func (d *Document) cathode(ctx context.Context, r Run, in *Inputs) (float64, err
 
 // voltage is the median voltage of a photomultiplier during a run.
 func (d *Document) voltage(ctx context.Context, r Run, in *Inputs, pmt int) (float64, error) {
-	if in.SlowControl == nil || in.Voltage == "" {
-		return 0, d.fails(ErrInvalid, errors.New("its formula needs the voltages of photomultipliers, and nothing says where to ask for them"), "set slow_control and its pmt_voltage in corrections of the configuration")
+	if err := d.Check(in); err != nil {
+		return 0, err
 	}
 	vs, err := d.series(ctx, r, in.SlowControl, fmt.Sprintf(in.Voltage, pmt))
 	if err != nil {
