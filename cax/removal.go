@@ -40,7 +40,7 @@ func (e *Env) DecideRemoval(r *rundb.Run, c *rundb.Copy, w Removal, now time.Tim
 		d.Verb, d.Why, d.Next = v, why, next
 		return d
 	}
-	t := e.tally(r, c.Key, e.minimum(e.Site, c.Type), now)
+	t := e.tallyWithout(r, c, now)
 	if c.Status == rundb.Purging {
 		return e.decideHalfDone(d, c, now), t
 	}
@@ -72,6 +72,21 @@ func (e *Env) DecideRemoval(r *rundb.Run, c *rundb.Copy, w Removal, now time.Tim
 		return say(Skip, why, "verify the copies elsewhere (cax verify, Scrub), or make more of them"), t
 	}
 	return say(Do, fmt.Sprintf("%s; %s", w.Why, t), ""), t
+}
+
+// tallyWithout counts the copies beside one, with it and as if it were gone: it may be
+// that only its word says which checksum is right, and then the deletion would be undone.
+func (e *Env) tallyWithout(r *rundb.Run, c *rundb.Copy, now time.Time) Tally {
+	t := e.tally(r, c.Key, e.minimum(e.Site, c.Type), now)
+	if !t.Enough() {
+		return t
+	}
+	left := *r
+	left.Data = slices.DeleteFunc(slices.Clone(r.Data), func(o rundb.Copy) bool { return o.Key == c.Key })
+	if after := e.tally(&left, c.Key, t.Minimum, now); !after.Enough() {
+		return after
+	}
+	return t
 }
 
 // decideHalfDone decides about a deletion that was begun. It is finished, never
