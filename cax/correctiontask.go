@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cax-go/cax/process/correction"
@@ -258,7 +259,13 @@ func (t correctionTask) run(ctx context.Context, env *Env, id rundb.ID, doc *cor
 		}
 		return fmt.Errorf("%s of %s: %w", t.kind.Field, r, err)
 	}
-	err = env.Store.SetRun(ctx, id, bson.D{{Key: t.kind.Field, Value: v}, {Key: t.kind.VersionField(), Value: doc.VersionValue()}})
+	if null := nullAbove(r, t.kind.Field, t.kind.VersionField()); null != nil {
+		// Nothing can be set below a null.
+		err = env.Store.SetRun(ctx, id, null)
+	}
+	if err == nil {
+		err = env.Store.SetRun(ctx, id, bson.D{{Key: t.kind.Field, Value: v}, {Key: t.kind.VersionField(), Value: doc.VersionValue()}})
+	}
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", t.kind.Field, r, err)
 	}
@@ -269,6 +276,24 @@ func (t correctionTask) run(ctx context.Context, env *Env, id rundb.ID, doc *cor
 	env.Log.Info("run corrected", append(fields(d), zap.String("field", t.kind.Field), zap.String("version", doc.Version), zap.String("why", d.Why),
 		zap.Duration("took", (env.Clock.elapsed()-began).Round(time.Millisecond)))...)
 	return nil
+}
+
+// nullAbove removes the fields above some others that are null in a run; nil if there
+// are none.
+func nullAbove(r *rundb.Run, fields ...string) bson.D {
+	var set bson.D
+	for _, f := range fields {
+		for i := range f {
+			if f[i] != '.' {
+				continue
+			}
+			v, err := r.Raw().LookupErr(strings.Split(f[:i], ".")...)
+			if err == nil && v.Type == bson.TypeNull && !slices.ContainsFunc(set, func(e bson.E) bool { return e.Key == f[:i] }) {
+				set = append(set, bson.E{Key: f[:i], Value: nil})
+			}
+		}
+	}
+	return set
 }
 
 // correcting collects what the corrections of this site make of a run; those of which
