@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,8 +89,12 @@ func TestJournalOfChangedFile(t *testing.T) {
 	w, dir := newWorld(t, 10, 20), t.TempDir()
 	interrupted(t, w, dir, 1, false)
 	name := filepath.Base(w.job.Files[0].Path)
-	w.bytes[name] = []byte("a new text of it")
+	w.bytes[name] = []byte("other text") // as long as before
 	w.write(t, name)
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(w.job.Files[0].Path, later, later); err != nil {
+		t.Fatal(err)
+	}
 	res, err := (&rucio.Uploader{Client: w.client(t), Journal: dir}).Upload(t.Context(), w.job)
 	if err != nil || res.Files[0].State != rucio.Replaced {
 		t.Fatalf("%+v, %v", res, err)
