@@ -45,6 +45,8 @@ const (
 
 	AboutBatch = "batch system"
 
+	AboutCorrections = "corrections" // documents that runs get their gains, … from
+
 	AboutPermissions = "permissions" // of the key permissions
 )
 
@@ -76,6 +78,7 @@ func (e *Env) Check(ctx context.Context) iter.Seq[Finding] {
 		c.self(ctx)
 		c.permissions()
 		c.batch(ctx)
+		c.corrections(ctx)
 		for _, r := range e.checkedRemotes() {
 			if c.over(ctx) {
 				return

@@ -215,8 +215,11 @@ func (e *Env) event(ctx context.Context, r *rundb.Run, k rundb.Key, what, why st
 
 // fields are what every log line about a decision carries.
 func fields(d Decision) []zap.Field {
-	f := []zap.Field{zap.String("task", d.Task), zap.Int64("run", d.Number), zap.String("name", d.Name),
-		zap.String("type", string(d.Key.Type)), zap.String("site", d.Key.Host)}
+	f := []zap.Field{zap.String("task", d.Task), zap.Int64("run", d.Number), zap.String("name", d.Name)}
+	if d.Key.Type != "" { // else it is about the run
+		f = append(f, zap.String("type", string(d.Key.Type)))
+	}
+	f = append(f, zap.String("site", d.Key.Host))
 	if d.Veto {
 		f = append(f, zap.String("detector", muonVeto))
 	}

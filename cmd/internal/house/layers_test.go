@@ -24,6 +24,7 @@ func TestLayers(t *testing.T) {
 		{"rucio", []string{"rundb", "tsm", "process", "cax", "cmd"}},
 		{"tsm", []string{"rundb", "transfer", "rucio", "process", "cax", "cmd"}},
 		{"process", []string{"rundb", "transfer", "rucio", "tsm", "cax", "cmd"}},
+		{"process/correction", []string{"transfer", "rucio", "tsm", "cax", "cmd", "rundb/mongostore", "rundb/sqlitestore"}},
 		{"cax", []string{"cmd"}},
 	} {
 		t.Run(tc.pkg, func(t *testing.T) {
