@@ -165,6 +165,7 @@ func TestReconcileCatalogue(t *testing.T) {
 			}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := uploaded(t, func(c *Config) {
 				c.Sites[2].Rucio.RSEs = []RSEConfig{{Name: ruciotest.RSEA, SameStorageAs: "A"}}
 			})

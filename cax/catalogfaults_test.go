@@ -47,6 +47,7 @@ func TestCatalogFailures(t *testing.T) {
 		"C27: others' file of that name": {func(l *catalogLab) { l.foreign("XENON1T-0.zip", "others") }, nil, rundb.Failed, ClassConflict, "XENON1T-0.zip", true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newCatalogLab(t)
 			l.add()
 			tc.spoil(l)
@@ -137,6 +138,7 @@ func TestCatalogLost(t *testing.T) {
 		}, rundb.Failed, ClassCorrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := uploaded(t)
 			tc.lose(l)
 			if sum := l.well("A", ""); sum.Done != 1 {

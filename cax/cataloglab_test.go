@@ -201,7 +201,7 @@ func (l *catalogLab) late(k rundb.Key) {
 	}
 }
 
-// forget takes a copy's record to what some other software would have written.
+// change sets fields of a record, as other software would.
 func (l *catalogLab) change(k rundb.Key, fields ...bson.E) {
 	l.t.Helper()
 	if err := l.store.CompareAndSet(l.t.Context(), l.run().ID, l.copy(k), fields); err != nil {

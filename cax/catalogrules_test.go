@@ -116,6 +116,7 @@ func TestC35RemoveRule(t *testing.T) {
 		"somebody else deletes the source": {change: one, rules: wanted, spoil: func(l *catalogLab) { l.deleteRules(ruciotest.RSEA) }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := uploaded(t, func(c *Config) { c.Sites[2].RucioTransfer = []string{b} }, tc.change)
 			l.replicate(b)
 			l.well("A", "")

@@ -117,4 +117,3 @@ func jsonLines(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%d lines, want %s", n, args[0])
 	}
 }
-
