@@ -31,6 +31,7 @@ func TestRucioBeside(t *testing.T) {
 	start := time.Now()
 	l.must("massive-ruciax", "--once")
 	ours := time.Since(start)
+	t.Logf("massive-ruciax: %d runs in %s", n, ours.Round(10*time.Millisecond))
 	for i := range n {
 		l.is(at(i), "transferred", "")
 	}
@@ -54,6 +55,7 @@ func TestRucioBeside(t *testing.T) {
 		s.CLI("did", "content", "add", "--to-did", "x1t_SR009:x1t_SR009_data", container)
 		s.CLI("replica", "list", "file", dataset)
 		s.CLI("rule", "list", "--did", dataset)
+		t.Logf("the Python client: %d runs in %s", i+1, time.Since(start).Round(10*time.Millisecond))
 	}
 	theirs := time.Since(start)
 	t.Logf("%d runs of 5 files of 50 kB: massive-ruciax %s, the Python client's commands %s, %.1f times as long", n, ours.Round(10*time.Millisecond), theirs.Round(10*time.Millisecond), theirs.Seconds()/ours.Seconds())

@@ -108,7 +108,7 @@ func testDownload(t *testing.T, s *ruciotest.Server) {
 	into = t.TempDir()
 	l.must("ruciax", "download", "--dir", into, "--location", scope(runB)+":raw", "--rse", ruciotest.RSERoot)
 	transfertest.SameTree(t, b, into+"/"+runB)
-	l.fails([]string{"no file"}, "ruciax", "download", "--dir", t.TempDir(), "--run", "6202", "--rse", ruciotest.RSEB)
+	l.fails([]string{"no RSE"}, "ruciax", "download", "--dir", t.TempDir(), "--run", "6202", "--rse", ruciotest.RSEB)
 
 	// Restored: a copy of this site, with a record.
 	l.must("ruciax", "download", "--restore", "--run", "6202", "--dry-run")
