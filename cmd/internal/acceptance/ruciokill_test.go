@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -94,8 +95,31 @@ func testC27(t *testing.T, s *ruciotest.Server) {
 			}
 		}
 		l.again(run, "RSEreupload")
+		l.fails([]string{"trigger_monitor_data.zip"}, "ruciax", "--once", "--name", run)
+		l.is(run, "error", "corrupt")
+		l.explains(run, "corrupt", "another file", "declare the replica bad")
+		// Nobody counts on it any more: it is uploaded anew.
+		if status, text := l.s.Call("POST", "/replicas/bad/dids", map[string]any{"rse": rse, "reason": "damaged",
+			"dids": []map[string]string{{"scope": scope(run), "name": "trigger_monitor_data.zip"}}}); status != 201 {
+			t.Fatalf("%d: %s", status, text)
+		}
 		l.uploads(run)
 		l.published(run, rse)
+
+		// What lies there unknown to the catalogue, of the same name and size, is no file
+		// of the run.
+		if rse == ruciotest.RSEA {
+			stray := "170402_0201"
+			l.add(6405, stray, files(6405, 4, 2000))
+			at := l.s.File(rse, scope(stray), "trigger_monitor_data.zip")
+			if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			copyFile(t, l.raw(stray)+"/trigger_monitor_data.zip", at)
+			flip(t, at)
+			l.uploads(stray)
+			l.published(stray, rse)
+		}
 
 		// The catalogue says that other bytes have this name: nothing is overwritten.
 		other := fmt.Sprintf("170402_%04d", number-6300)
