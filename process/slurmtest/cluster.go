@@ -188,13 +188,17 @@ func (c *Cluster) RestoreNode() {
 	if pid := c.pid("slurmd"); pid == 0 {
 		c.start("slurmd")
 	}
+	var refused error
 	for range 100 {
-		if _, err := c.run("scontrol", "update", "NodeName="+c.Node, "State=RESUME"); err == nil && c.idle() {
+		// Refused while the node is not down any more: it may have come back by itself.
+		_, err := c.run("scontrol", "update", "NodeName="+c.Node, "State=RESUME")
+		if c.idle() {
 			return
 		}
+		refused = err
 		time.Sleep(200 * time.Millisecond)
 	}
-	c.t.Fatalf("the node does not come back:\n%s", tail(c.Dir+"/slurmd.log"))
+	c.t.Fatalf("the node does not come back (%v):\n%s", refused, tail(c.Dir+"/slurmd.log"))
 }
 
 func (c *Cluster) must(err error) {
