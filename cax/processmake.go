@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/cax-go/cax/checksum"
 	"github.com/cax-go/cax/process"
@@ -105,11 +106,24 @@ func (e *Env) makeUnder(ctx context.Context, w *work, p product, rec recipe, m m
 		x.Log = filepath.Join(cwd, fmt.Sprintf("%s_%s.log", p.typ, p.version))
 	}
 	made, err := process.Run(ctx, x)
+	if err != nil && e.Job != "" && made.ExitCode > 128 {
+		// A batch system that ends a job tells all its processes, and the processor may hear
+		// it first.
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(toldToo):
+		}
+	}
 	if err != nil {
 		return "", nil, err
 	}
 	return e.keep(ctx, w, &src, made, m, confirm)
 }
+
+// toldToo is how long after a signal that ended the processor of a batch job we wait for
+// ours.
+const toldToo = 3 * time.Second
 
 // keep copies a product to its place and makes it known.
 func (e *Env) keep(ctx context.Context, w *work, src *rundb.Copy, made process.Result, m making, confirm func(context.Context) error) (_ rundb.Status, _ bson.D, err error) {
