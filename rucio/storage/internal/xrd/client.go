@@ -115,6 +115,7 @@ func (c *Client) follow(ctx context.Context, r request, path string) (_ []byte, 
 		if err != nil {
 			return nil, nil, true, err
 		}
+		isFresh := k.fresh // k is somebody else's once it was put back
 		if path != "" {
 			r.data = []byte(path)
 			if opaque != "" {
@@ -129,18 +130,18 @@ func (c *Client) follow(ctx context.Context, r request, path string) (_ []byte, 
 		a, err := k.exchange(ctx, r)
 		if !end() {
 			_ = k.net.Close()
-			return nil, nil, k.fresh, ctx.Err()
+			return nil, nil, isFresh, ctx.Err()
 		}
 		var refused *Error
 		switch {
 		case errors.As(err, &refused):
 			c.put(k)
-			return nil, nil, k.fresh, err
+			return nil, nil, isFresh, err
 		case err != nil:
 			_ = k.net.Close()
-			return nil, nil, k.fresh, err
+			return nil, nil, isFresh, err
 		case a.status != statusRedirect:
-			return a.data, k, k.fresh, nil
+			return a.data, k, isFresh, nil
 		}
 		c.put(k)
 		if addr, opaque, token, err = redirection(a.data); err != nil {
