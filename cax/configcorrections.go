@@ -34,6 +34,7 @@ type PMTsConfig struct {
 type SlowControlConfig struct {
 	Command    []string // argv; see [correction.Command]
 	URL        string   // see [correction.HTTP]
+	Path       string   // where in an answer the values are; see [correction.ReadValues]
 	SecretFile string
 	Timeout    time.Duration // 0: a minute
 	Cathode    string        // variable with the voltage of the cathode, in kV; "": that of XENON1T
@@ -66,9 +67,9 @@ func (c *CorrectionsConfig) inputs() (*correction.Inputs, error) {
 	}
 	switch {
 	case len(s.Command) > 0:
-		in.SlowControl = correction.Command{Argv: s.Command, Timeout: s.Timeout}
+		in.SlowControl = correction.Command{Argv: s.Command, Path: s.Path, Timeout: s.Timeout}
 	case s.URL != "":
-		h := correction.HTTP{URL: s.URL, Timeout: s.Timeout}
+		h := correction.HTTP{URL: s.URL, Path: s.Path, Timeout: s.Timeout}
 		if s.SecretFile != "" {
 			f, err := os.Open(expandHome(s.SecretFile))
 			if err != nil {
@@ -120,6 +121,8 @@ func slowControlSection() *section[SlowControlConfig] {
 			Doc: "Program, with arguments, that prints the values of a variable as JSON, as [11.9, 12.1]; no shell takes it apart. {from} and {to} are seconds since 1970; there are {from_iso} and {to_iso} too."}),
 		field(urlKind(), func(s *SlowControlConfig) *string { return &s.URL }, KeyInfo{Name: "url", Default: "none", Example: `"https://sc.example/values?name={variable}&from={from}&to={to}&key={secret}"`,
 			Doc: "Web service that answers with the same JSON, with lists of [time, value], or of objects with a value."}),
+		field(stepsKind(), func(s *SlowControlConfig) *string { return &s.Path }, KeyInfo{Name: "path", Default: "the whole answer", Example: `"data.result.0.values"`,
+			Doc: "Where in the answer the values are: fields, and numbers of entries from 0, with dots between them."}),
 		field(fileKind(), func(s *SlowControlConfig) *string { return &s.SecretFile }, KeyInfo{Name: "secret_file", Default: "no secret is sent", Example: `"/etc/cax/slow-control.key"`,
 			Doc: "File whose first line is put for {secret}, or sent as a bearer token if url has no place for it."}),
 		field(durationKind(), func(s *SlowControlConfig) *time.Duration { return &s.Timeout }, KeyInfo{Name: "timeout", Unit: "time", Default: `"1m"`, Example: `"1m"`,
@@ -137,6 +140,19 @@ func urlKind() valueKind[string] {
 		s, ok := readText(d, n, k)
 		if ok && !regexp.MustCompile(`^https?://[^/?#\s]+`).MatchString(s) {
 			d.wrong(n, k, "the address of a web service")
+			return "", false
+		}
+		return s, ok
+	}}
+}
+
+// stepsKind is a way into a JSON document.
+func stepsKind() valueKind[string] {
+	const pattern = `^[^.]+(\.[^.]+)*$`
+	return valueKind[string]{"path", map[string]any{"type": "string", "pattern": pattern}, func(d *decoder, n *node, k *slot) (string, bool) {
+		s, ok := readText(d, n, k)
+		if ok && !regexp.MustCompile(pattern).MatchString(s) {
+			d.wrong(n, k, "fields and numbers of entries with dots between them")
 			return "", false
 		}
 		return s, ok

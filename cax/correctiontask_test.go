@@ -292,9 +292,9 @@ func TestDriftVelocity(t *testing.T) {
 		case r.FormValue("key") != "s3cret" || r.FormValue("name") != defaultCathode:
 			w.WriteHeader(http.StatusForbidden)
 		case r.FormValue("from") == "1476007200" && r.FormValue("to") == "1476010800": // run 2
-			fmt.Fprint(w, `[]`)
+			fmt.Fprint(w, `{"data": []}`)
 		default:
-			fmt.Fprint(w, `[{"value": 11}, {"value": 13}]`)
+			fmt.Fprint(w, `{"data": [{"value": 11}, {"value": 13}]}`)
 		}
 	}))
 	defer server.Close()
@@ -303,7 +303,7 @@ func TestDriftVelocity(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLab(t, quiet, func(c *Config) {
-		c.Corrections.SlowControl = SlowControlConfig{URL: server.URL + "/?name={variable}&from={from}&to={to}&key={secret}", SecretFile: secret}
+		c.Corrections.SlowControl = SlowControlConfig{URL: server.URL + "/?name={variable}&from={from}&to={to}&key={secret}", Path: "data", SecretFile: secret}
 	})
 	one, two, three := l.took(1), l.took(2), l.took(3)
 	l.setting(rundb.DriftVelocity, 2016, `"version": "d1", "function": "v"`)
@@ -512,6 +512,32 @@ func TestCorrectionPlan(t *testing.T) {
 	}
 }
 
+// TestSlowControlConfig: what the configuration says reaches who is asked.
+func TestSlowControlConfig(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text string
+		want correction.SlowControl
+	}{
+		"nobody":  {`"cathode": "C"`, nil},
+		"program": {`"command": ["sc", "{variable}"], "path": "data.0", "timeout": "5s"`, correction.Command{Argv: []string{"sc", "{variable}"}, Path: "data.0", Timeout: 5 * time.Second}},
+		"service": {`"url": "https://sc.example/{variable}", "path": "data.0", "timeout": "5s"`, correction.HTTP{URL: "https://sc.example/{variable}", Path: "data.0", Timeout: 5 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := parseConfig("cax.json", []byte(`{"corrections": {"slow_control": {`+tc.text+`}}, "sites": [{"name": "A"}]}`), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := c.Corrections.inputs()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, in.SlowControl); diff != "" {
+				t.Errorf("slow control (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestCorrectionsConfig: what is wrong in the configuration is told with its key.
 func TestCorrectionsConfig(t *testing.T) {
 	for name, tc := range map[string]struct{ text, says string }{
@@ -519,6 +545,7 @@ func TestCorrectionsConfig(t *testing.T) {
 		"two places":              {`"slow_control": {"pmt_voltage": "bias_%d_%d"}`, "%03d"},
 		"a text":                  {`"slow_control": {"pmt_voltage": "bias_%s"}`, "%03d"},
 		"no URL":                  {`"slow_control": {"url": "sc.example/values"}`, "web service"},
+		"path with a gap":         {`"slow_control": {"path": "data..values"}`, "dots between"},
 		"relative file":           {`"gains": "gains.json"`, "absolute path"},
 		"other collection":        {`"gain": "/gains.json"`, "gains"},
 		"shell":                   {`"slow_control": {"command": "sc-query {variable}"}`, "no shell"},

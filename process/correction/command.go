@@ -18,6 +18,9 @@ type Command struct {
 	// (seconds since 1970), {from_iso} and {to_iso} are replaced.
 	Argv []string
 
+	// Path is where in the answer the values are, as [ReadValues] takes it.
+	Path string
+
 	// Timeout is how long one answer may take; 0: [DefaultTimeout].
 	Timeout time.Duration
 }
@@ -57,7 +60,7 @@ func (c Command) Values(ctx context.Context, variable string, from, to time.Time
 	case err != nil:
 		return fail(ErrInvalid, err, "correct command")
 	}
-	vs, err := ReadValues(&out.Buffer)
+	vs, err := ReadValues(&out.Buffer, c.Path)
 	if err != nil {
 		return fail(nil, err, "")
 	}

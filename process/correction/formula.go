@@ -34,7 +34,8 @@ type Formula struct {
 // Numbers are real and of double precision. Where sympy would go on with a complex or
 // infinite number, there is no value. Where sympy raises its precision because
 // terms cancel each other, this does not: formulas in t should subtract a time near
-// that of the runs first.
+// that of the runs first. Nor does it change a formula before numbers come in, as sympy
+// does: x/x has no value at 0, and tan(pi) is not exactly 0.
 func ParseFormula(text string, symbols ...string) (*Formula, error) {
 	top, used, err := parse(text, symbols)
 	if err != nil {

@@ -18,6 +18,9 @@ type HTTP struct {
 	// {to_iso} and {secret} are replaced in it.
 	URL string
 
+	// Path is where in the answer the values are, as [ReadValues] takes it.
+	Path string
+
 	// Secret is the key of the service; it stands in no error. If URL has no place for
 	// it, it is sent as a bearer token. "": none is needed.
 	Secret string
@@ -70,7 +73,7 @@ func (h HTTP) Values(ctx context.Context, variable string, from, to time.Time) (
 	case resp.StatusCode != http.StatusOK:
 		return fail(ErrRefused, errors.New(resp.Status), "correct url, or the name of the variable")
 	}
-	vs, err := ReadValues(resp.Body)
+	vs, err := ReadValues(resp.Body, h.Path)
 	var bad *Error
 	switch {
 	case err == nil:

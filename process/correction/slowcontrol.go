@@ -47,7 +47,11 @@ var errTooLong = fmt.Errorf("the answer is longer than %d MiB", maxAnswer>>20)
 // ReadValues reads an answer of slow control: JSON, which is a number, or a list of
 // numbers, of pairs [time, value], of objects with a field "value", or an object with such
 // a list as "values". Numbers may stand in texts; null is no value.
-func ReadValues(r io.Reader) ([]float64, error) {
+//
+// If that is only a part of the answer, path says which: names of fields and, for lists,
+// numbers from 0, with dots between them, as "data.result.0.values". A list without
+// the entry has no values; an object without the field is ErrInvalid. "": the whole answer.
+func ReadValues(r io.Reader, path string) ([]float64, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
 	if err != nil {
 		return nil, err
@@ -67,6 +71,10 @@ func ReadValues(r io.Reader) ([]float64, error) {
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return fail(errors.New("something follows the end of it"))
+	}
+	if answer, err = inside(answer, path); err != nil {
+		return nil, &Error{Op: "read", What: "answer of slow control", Kind: ErrInvalid, Err: err,
+			Hint: "correct path in slow_control; it is made of fields and numbers of entries, as data.result.0.values"}
 	}
 	if o, ok := answer.(map[string]any); ok {
 		if list, ok := o["values"]; ok {
@@ -88,6 +96,37 @@ func ReadValues(r io.Reader) ([]float64, error) {
 		}
 	}
 	return vs, nil
+}
+
+// inside is the part of an answer to which a path leads; nil if there is nothing.
+func inside(answer any, path string) (any, error) {
+	if path == "" {
+		return answer, nil
+	}
+	for _, step := range strings.Split(path, ".") {
+		switch x := answer.(type) {
+		case nil:
+			return nil, nil
+		case map[string]any:
+			part, ok := x[step]
+			if !ok {
+				return nil, fmt.Errorf("there is no field %q, of path %s", step, path)
+			}
+			answer = part
+		case []any:
+			i, err := strconv.ParseUint(step, 10, 31)
+			if err != nil {
+				return nil, fmt.Errorf("there is a list where path %s has %q", path, step)
+			}
+			if i >= uint64(len(x)) {
+				return nil, nil
+			}
+			answer = x[i]
+		default:
+			return nil, fmt.Errorf("there is a value where path %s goes on with %q", path, step)
+		}
+	}
+	return answer, nil
 }
 
 // valueOf is the number of one entry; false if that is null.

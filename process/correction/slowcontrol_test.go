@@ -73,6 +73,13 @@ func TestCommand(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a part of what it says", func(t *testing.T) {
+		t.Setenv("CAX_TEST_SLOW_CONTROL", "values")
+		vs, err := Command{Argv: c.Argv, Path: "1.value"}.Values(t.Context(), "X", from, to)
+		if diff := cmp.Diff([]float64{11.5}, vs); diff != "" || err != nil {
+			t.Errorf("error %v, values (-want +got):\n%s", err, diff)
+		}
+	})
 	t.Run("cancelled", func(t *testing.T) {
 		t.Setenv("CAX_TEST_SLOW_CONTROL", "hang")
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -156,6 +163,18 @@ func TestHTTP(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a part of the answer", func(t *testing.T) {
+		url, _ := serve(t, say(`{"data": {"result": [{"values": [[1, "12.5"]]}]}}`))
+		vs, err := (HTTP{URL: url + question, Path: "data.result.0.values"}).Values(t.Context(), "X", from, to)
+		if diff := cmp.Diff([]float64{12.5}, vs); diff != "" || err != nil {
+			t.Errorf("error %v, values (-want +got):\n%s", err, diff)
+		}
+		url, _ = serve(t, say(`{"state": "error"}`))
+		_, err = (HTTP{URL: url + question, Path: "data"}).Values(t.Context(), "X", from, to)
+		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "correct path") {
+			t.Errorf("error %v, want one that says to correct the path", err)
+		}
+	})
 	t.Run("secret without a place", func(t *testing.T) {
 		url, asked := serve(t, say("[1]"))
 		if _, err := (HTTP{URL: url + "/{variable}", Secret: secret}).Values(t.Context(), "A/B", from, to); err != nil {
@@ -203,7 +222,7 @@ func TestReadValues(t *testing.T) {
 		"lists in a value": {`[{"value": [1]}]`, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := ReadValues(iotest.OneByteReader(strings.NewReader(tc.text)))
+			got, err := ReadValues(iotest.OneByteReader(strings.NewReader(tc.text)), "")
 			if (err == nil) != tc.ok || err != nil && !errors.Is(err, ErrInvalid) {
 				t.Fatalf("error %v, want none: %v", err, tc.ok)
 			}
@@ -213,18 +232,54 @@ func TestReadValues(t *testing.T) {
 		})
 	}
 	broken := errors.New("broken")
-	if _, err := ReadValues(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+	if _, err := ReadValues(iotest.ErrReader(broken), ""); !errors.Is(err, broken) {
 		t.Errorf("a reader that fails: %v", err)
+	}
+}
+
+// TestPath: values that are a part of an answer.
+func TestPath(t *testing.T) {
+	const answer = `{"data": {"result": [{"values": [[1, "12.5"], [2, "12"]]}], "none": null, "0": 7}, "state": "ok"}`
+	for path, tc := range map[string]struct {
+		want []float64
+		says string // of the error; "": there is none
+	}{
+		"data.result.0.values": {[]float64{12.5, 12}, ""},
+		"data.result.0":        {[]float64{12.5, 12}, ""},
+		"data.0":               {[]float64{7}, ""},
+		"data.result.1.values": {[]float64{}, ""},
+		"data.none.values":     {[]float64{}, ""},
+		"":                     {nil, `no field "value"`},
+		"data.results":         {nil, `no field "results", of path data.results`},
+		"data..result":         {nil, `no field ""`},
+		"data.result.values":   {nil, `a list where path data.result.values has "values"`},
+		"data.result.-1":       {nil, `"-1"`},
+		"state.0":              {nil, `a value where path state.0 goes on`},
+		"state":                {nil, "no finite number"},
+	} {
+		t.Run(path, func(t *testing.T) {
+			got, err := ReadValues(strings.NewReader(answer), path)
+			if (err != nil) != (tc.says != "") || err != nil && (!errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tc.says)) {
+				t.Fatalf("error %v, want %q", err, tc.says)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("values (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
 // FuzzReadValues: whatever is answered, it is read or refused.
 func FuzzReadValues(f *testing.F) {
 	for _, s := range []string{"12.5", "[[1, 2], 3, null]", `{"values": [{"value": "1"}]}`, "[1e999]"} {
-		f.Add(s)
+		f.Add(s, "")
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := ReadValues(strings.NewReader(text)); err != nil && !errors.Is(err, ErrInvalid) {
+	f.Add(`{"data": {"result": [{"values": [[1, "2"]]}]}}`, "data.result.0.values")
+	for _, p := range []string{".", "0", "values.0.value", "-1", "99999999999999999999"} {
+		f.Add(`{"values": [{"value": "1"}]}`, p)
+	}
+	f.Fuzz(func(t *testing.T, text, path string) {
+		if _, err := ReadValues(strings.NewReader(text), path); err != nil && !errors.Is(err, ErrInvalid) {
 			t.Fatal(err)
 		}
 	})
